@@ -1,0 +1,1 @@
+"""The underwriting services. They never import one another; they meet in events only."""

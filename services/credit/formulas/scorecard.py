@@ -1,0 +1,292 @@
+"""Score of an application from a compiled scorecard.        docs/equations/credit.md (C1)-(C7)
+
+PDO  pdo        [points]  points that double the odds          O  odds of good to bad          [-]
+S    score      [points]  rises when the risk falls            w  weight of evidence, ln(share of goods / share of bads)
+β    coefficient of w in ln(bad:good), negative when w works as defined          a  intercept of ln(bad:good)
+
+The card is data (see training.py): no numpy and no scikit-learn are needed to serve it, only bisect and a dict.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FeatureValue = float | bool | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Points lost on one feature against its best attribute, with the texts an officer reads."""
+
+    feature: str
+    points_lost: float
+    attribute: str
+    best_attribute: str
+    zh: str
+    en: str
+    path_zh: str | None
+    path_en: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Outcome of scoring: every number is unrounded, rounding belongs to the display."""
+
+    points: float
+    probability: float
+    log_odds: float
+    log_odds_sd: float
+    points_by_feature: dict[str, float]
+    reasons: tuple[Reason, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribute:
+    woe: float
+    term: float
+    variance: float
+    points: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    name: str
+    kind: str
+    edges: tuple[float, ...]
+    attributes: tuple[_Attribute, ...]
+    index: dict[str | bool, _Attribute]
+    missing: _Attribute | None
+    unseen: _Attribute | None
+
+    def attribute(self, value: FeatureValue) -> tuple[_Attribute, str | None]:
+        """Attribute a value falls in, and a flag when the value was missing or unseen."""
+        if value is None or value != value:
+            if self.missing is None:
+                raise ValueError(f"{self.name} is missing and the card refuses a missing {self.name}")
+            return self.missing, f"{self.name}: missing"
+        if self.kind == "number":
+            if isinstance(value, (bool, str)) or not math.isfinite(value):
+                raise ValueError(f"{self.name} must be a finite number, got {value!r}")
+            # An attribute holds its upper edge: (lower, upper].
+            return self.attributes[bisect_left(self.edges, value)], None
+        if isinstance(value, bool) is not (self.kind == "flag") or not isinstance(value, (bool, str)):
+            raise ValueError(
+                f"{self.name} must be a {'yes / no value' if self.kind == 'flag' else 'code'}, got {value!r}"
+            )
+        found = self.index.get(value)
+        if found is not None:
+            return found, None
+        if self.unseen is None:
+            raise ValueError(f"{self.name} {value!r} was not seen in training and the card refuses unseen values")
+        return self.unseen, f"{self.name}: unseen"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Scorecard made ready to serve; build it once with `Card.from_document`."""
+
+    features: tuple[_Feature, ...]
+    intercept: float
+    covariance: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Card":
+        """Compile the JSON document of a trained card."""
+        scale, entries = document["scale"], document["features"]
+        factor = scale_factor(scale["pdo"])
+        offset = scale_offset(scale["score"], scale["odds_good_to_bad"], factor)
+        intercept = float(document["intercept"])
+        features = []
+        for entry in entries:
+            coefficient = float(entry["coefficient"])
+            points = [
+                attribute_points(coefficient, each["woe"], intercept, len(entries), factor, offset)
+                for each in entry["attributes"]
+            ]
+            best = max(range(len(points)), key=points.__getitem__)
+            attributes = tuple(
+                _attribute(entry, number, points, best, coefficient, entry) for number in range(len(points))
+            )
+            worst = min(range(len(points)), key=points.__getitem__)
+            missing, unseen = (
+                _attribute(entry, worst, points, best, coefficient, entry[gap], entry[gap]["label"])
+                if entry[gap]["policy"] == "worst"
+                else None
+                for gap in ("missing", "unseen")
+            )
+            features.append(
+                _Feature(
+                    name=entry["name"],
+                    kind=entry["kind"],
+                    edges=tuple(float(edge) for edge in entry.get("edges", ())),
+                    attributes=attributes,
+                    index={
+                        value: attribute
+                        for attribute, each in zip(attributes, entry["attributes"], strict=True)
+                        for value in each.get("values", ())
+                    },
+                    missing=missing,
+                    unseen=unseen,
+                )
+            )
+        covariance = tuple(tuple(float(cell) for cell in line) for line in document["covariance"])
+        return cls(features=tuple(features), intercept=intercept, covariance=covariance)
+
+
+def _attribute(
+    entry: Mapping[str, Any],
+    number: int,
+    points: Sequence[float],
+    best: int,
+    coefficient: float,
+    texts: Mapping[str, Any],
+    label: str | None = None,
+) -> _Attribute:
+    attribute = entry["attributes"][number]
+    reason, path = texts["reason"], texts["path"] or {"zh": None, "en": None}
+    return _Attribute(
+        woe=float(attribute["woe"]),
+        term=coefficient * float(attribute["woe"]),
+        variance=coefficient**2 * float(attribute["woe_variance"]),
+        points=points[number],
+        reason=Reason(
+            feature=entry["name"],
+            points_lost=points[best] - points[number],
+            attribute=attribute["label"] if label is None else label,
+            best_attribute=entry["attributes"][best]["label"],
+            zh=reason["zh"],
+            en=reason["en"],
+            path_zh=path["zh"],
+            path_en=path["en"],
+        ),
+    )
+
+
+def scale_factor(pdo: float) -> float:
+    """Eq. (C1): points per e-fold of the odds, PDO / ln 2. [points]
+
+    Source: points-to-double-the-odds scaling, as in optbinning 1.0.0 and toad 0.1.7; read.
+
+    >>> round(scale_factor(pdo=20), 6)
+    28.853901
+    """
+    return pdo / math.log(2)
+
+
+def scale_offset(score: float, odds_good_to_bad: float, factor: float) -> float:
+    """Eq. (C2): score at even odds, S0 − factor · ln O0. [points]
+
+    Source: points-to-double-the-odds scaling, as in optbinning 1.0.0 and toad 0.1.7; read.
+
+    >>> round(scale_offset(score=600, odds_good_to_bad=50, factor=scale_factor(20)), 6)
+    487.122876
+    """
+    return score - factor * math.log(odds_good_to_bad)
+
+
+def score_of_probability(probability: float, factor: float, offset: float) -> float:
+    """Eq. (C3): score of a default probability, offset + factor · ln((1 − PD) / PD). [points]
+
+    Source: points-to-double-the-odds scaling, as in optbinning 1.0.0 and toad 0.1.7; read.
+
+    >>> round(score_of_probability(0.02, factor=28.853901, offset=487.122876), 4)
+    599.4171
+    """
+    if not 0 < probability < 1:
+        raise ValueError(f"a score needs a probability strictly between 0 and 1, got {probability}")
+    return offset + factor * math.log((1 - probability) / probability)
+
+
+def probability_of_score(score: float, factor: float, offset: float) -> float:
+    """Eq. (C4): default probability of a score, 1 / (1 + exp((S − offset) / factor)). [-]
+
+    Source: points-to-double-the-odds scaling, as in optbinning 1.0.0 and toad 0.1.7; read.
+
+    >>> round(probability_of_score(600, factor=28.853901, offset=487.122876), 6)
+    0.019608
+    """
+    return _logistic((offset - score) / factor)
+
+
+def attribute_points(
+    coefficient: float, woe: float, intercept: float, features: int, factor: float, offset: float
+) -> float:
+    """Eq. (C5): points of an attribute, offset / n − factor · (β·w + a / n). [points]
+
+    Source: points-to-double-the-odds scaling, as in optbinning 1.0.0 and toad 0.1.7; read.
+
+    >>> round(attribute_points(-0.9, 0.6, intercept=-2, features=2, factor=28.853901, offset=487.122876), 4)
+    287.9964
+    """
+    return offset / features - factor * (coefficient * woe + intercept / features)
+
+
+def log_odds_sd(
+    design: Sequence[float], covariance: Sequence[Sequence[float]], attribute_variances: Sequence[float]
+) -> float:
+    """Eq. (C6): standard deviation of ln(bad:good), √(x'Vx + Σ β²·var w). [-]
+
+    x is (1, w1 … wn), V the covariance of (a, β1 … βn); the second term is the sampling error of each weight of
+    evidence, so that an attribute seen on few bads widens the interval. Covariance between the two is left out.
+    Source: delta method, our own combination; no.
+
+    >>> log_odds_sd([1.0, 0.5], [[0.04, 0.0], [0.0, 0.16]], [0.01])
+    0.3
+    """
+    spread = sum(attribute_variances)
+    for line, left in zip(covariance, design, strict=True):
+        spread += left * sum(cell * right for cell, right in zip(line, design, strict=True))
+    return round(math.sqrt(spread), 12)
+
+
+def score(card: Card, features: Mapping[str, FeatureValue], most_reasons: int = 4) -> Score:
+    """Eq. (C7): score of an application, Σ points of its attributes; reasons are points lost to the best. [points]
+
+    Every feature of the card must be present: None says "unknown" and follows the card's missing policy, an absent
+    key is an error. Keys the card does not use are ignored. More than four reasons help nobody.
+    Source: points add up by (C5); at most four principal reasons, US Regulation B practice; read.
+    """
+    points, log_odds = 0.0, card.intercept
+    design, variances = [1.0], []
+    by_feature: dict[str, float] = {}
+    reasons: list[Reason] = []
+    flags: list[str] = []
+    for feature in card.features:
+        if feature.name not in features:
+            raise ValueError(f"{feature.name} was not supplied; give None when it is unknown")
+        attribute, flag = feature.attribute(features[feature.name])
+        points += attribute.points
+        log_odds += attribute.term
+        design.append(attribute.woe)
+        variances.append(attribute.variance)
+        by_feature[feature.name] = attribute.points
+        if attribute.reason.points_lost > 0:
+            reasons.append(attribute.reason)
+        if flag is not None:
+            flags.append(flag)
+    reasons.sort(key=_points_lost, reverse=True)
+    return Score(
+        points=points,
+        probability=_logistic(log_odds),
+        log_odds=log_odds,
+        log_odds_sd=log_odds_sd(design, card.covariance, variances),
+        points_by_feature=by_feature,
+        reasons=tuple(reasons[:most_reasons]),
+        flags=tuple(flags),
+    )
+
+
+def _points_lost(reason: Reason) -> float:
+    return reason.points_lost
+
+
+def _logistic(log_odds: float) -> float:
+    # The branch keeps exp() from overflowing at either end.
+    if log_odds < 0:
+        odds = math.exp(log_odds)
+        return odds / (1 + odds)
+    return 1 / (1 + math.exp(-log_odds))

@@ -1,0 +1,460 @@
+"""Value today of the tonnes a forest will issue.        docs/equations/sink.md (S76)-(S86)
+
+C_k  stock at verification k [tCO2e]      S_k  tonnes issuable at k [tCO2e]      P_k  price at k [CNY/tCO2e]
+h_k  liquidity haircut [-]                r    discount rate [1/yr]              K_k  cost of verification [CNY]
+
+Nothing is sold between verifications. Arrays have dates along the first axis and draws along the second. Sums run
+along one axis in a fixed order and results are rounded to TONNE_DECIMALS, MONEY_DECIMALS and SHARE_DECIMALS, so that
+the same inputs and seed give the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from services.sink.formulas.domain import Numbers, fraction, nonnegative
+from services.sink.formulas.growth import stock_increments
+from services.sink.formulas.price import (
+    liquidity_haircut,
+    lognormal_price_mean,
+    lognormal_prices,
+    mean_reverting_price_mean,
+    mean_reverting_prices,
+    normal_draws,
+    turnover_share,
+)
+from services.sink.formulas.reversal import event_probability, expected_surviving_share, surviving_share
+from services.sink.formulas.uncertainty import effective_deduction, sampling_sigma, unit_lognormal
+
+TONNE_DECIMALS = 3
+MONEY_DECIMALS = 2
+SHARE_DECIMALS = 6
+QUANTILES = (0.05, 0.10, 0.50, 0.90, 0.95)
+MARKET_KEY = 1_000_000
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VarianceShares:
+    """Share of the variance of the present value by source; they sum to one, or are all zero if nothing varies. [-]"""
+
+    growth: float
+    sampling: float
+    model: float
+    reversal: float
+    price: float
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """What the tonnes of one asset are worth today, and how sure that is. P05 is the low tail, P95 the high one."""
+
+    years: tuple[float, ...]
+    """Verification dates, counted from the as-of date. [yr]"""
+    tonnes_gross_mean: tuple[float, ...]
+    """Issuable at each date before the uncertainty and buffer deductions. [tCO2e]"""
+    tonnes_uncertainty_mean: tuple[float, ...]
+    tonnes_buffer_mean: tuple[float, ...]
+    tonnes_mean: tuple[float, ...]
+    """Sellable at each date after both deductions; gross = uncertainty + buffer + this. [tCO2e]"""
+    tonnes_p05: tuple[float, ...]
+    tonnes_p10: tuple[float, ...]
+    tonnes_p50: tuple[float, ...]
+    tonnes_p90: tuple[float, ...]
+    tonnes_p95: tuple[float, ...]
+    price_mean: tuple[float, ...]
+    """Expected price at each date. [CNY/tCO2e]"""
+    haircut: tuple[float, ...]
+    """Liquidity haircut on the block expected at each date. [-]"""
+    pv_mean: float
+    """Present value after haircut, fee and verification costs; may be negative. [CNY]"""
+    pv_p05: float
+    pv_p10: float
+    pv_p50: float
+    pv_p90: float
+    pv_p95: float
+    pv_standard_error: float
+    """Monte-Carlo standard error of pv_mean. [CNY]"""
+    pv_costs: float
+    """Present value of the verification costs, already inside every pv. [CNY]"""
+    variance_shares: VarianceShares
+    uncertainty_deduction: float
+    """Part of the issuable tonnes given up for sampling error, share(U)·U. [-]"""
+    buffer_share: float
+    seed: int
+    price_seed: int
+    draws: int
+
+
+def verification_years(interval: float, horizon: float) -> Array:
+    """Eq. (S76): verification dates from the as-of date, i·k for k = 1 … ⌊horizon/i⌋. [yr]
+
+    Source: Gold Standard 403 v2.1 asks for a verification at least every five years.
+
+    >>> verification_years(5, 20).tolist()
+    [5.0, 10.0, 15.0, 20.0]
+    """
+    # The slack keeps the last date where a horizon is an exact multiple of a fractional interval.
+    return np.asarray(interval * np.arange(1, np.floor(horizon / interval + 1e-9) + 1))
+
+
+def simulated_stock(stocks: ArrayLike, growth_factors: ArrayLike, surviving_shares: ArrayLike) -> Array:
+    """Eq. (S77): stock at each verification, L_k·(C_0+Σ_(j≤k) g_j·(C_j-C_(j-1))) with L the live share. [tCO2e]
+
+    stocks starts with C_0, the stock at the as-of date, which no growth error touches.
+    Source: this project.
+
+    >>> simulated_stock([10.0, 20.0], np.array([[1.0, 1.1]]), np.array([[1.0, 0.5]])).tolist()
+    [[20.0, 10.5]]
+    """
+    levels = np.asarray(stocks, dtype=np.float64)
+    grown = stock_increments(levels)[:, None] * np.asarray(growth_factors)
+    grown[0] += levels[0]
+    # Adding date after date over all draws at once is faster than a running sum along the short axis.
+    for date in range(1, len(grown)):
+        grown[date] += grown[date - 1]
+    return np.asarray(grown * np.asarray(surviving_shares))
+
+
+def net_removal(project_change: Numbers, baseline_change: Numbers, emissions: Numbers, leakage: Numbers) -> Numbers:
+    """Eq. (S78): removal owed to the project, ΔC_PROJ-GHG_PROJ-ΔC_BSL-LK, before the risk deduction. [tCO2e]
+
+    Source: CCER-14-001-V01, from memory.
+
+    >>> net_removal(1000.0, 50.0, 10.0, 0.0)
+    940.0
+    """
+    return project_change - emissions - baseline_change - leakage
+
+
+def issuable_tonnes(cumulative_removal: ArrayLike) -> Array:
+    """Eq. (S79): tonnes issuable at each verification, max(0, N_1 … N_k)-max(0, N_1 … N_(k-1)). [tCO2e]
+
+    A loss must be regrown before anything new is issued, and nothing is issued while the removal is not positive.
+    Source: Gold Standard 403 v2.1 (no issuance while cumulative net ≤ 0); the running maximum is this project's.
+
+    >>> issuable_tonnes([-5.0, 10.0, 7.0, 12.0]).tolist()
+    [0.0, 10.0, 0.0, 2.0]
+    """
+    removal = np.asarray(cumulative_removal, dtype=np.float64)
+    issued = np.empty_like(removal)
+    highest = np.zeros(removal.shape[1:])
+    for date in range(len(removal)):
+        reached = np.maximum(highest, removal[date])
+        issued[date] = reached - highest
+        highest = reached
+    return issued
+
+
+def net_issuable_tonnes(issuable: ArrayLike, deduction: float, buffer_share: float) -> Array:
+    """Eq. (S80): tonnes the owner may sell, (1-buffer)·(1-u_eff)·S. [tCO2e]
+
+    Source: this project; AR-TOOL14 v04.2 for u_eff, Verra AFOLU NPRT v4.2 for the buffer before issuance.
+
+    >>> round(float(net_issuable_tonnes(1000.0, 0.0375, 0.12)), 3)
+    847.0
+    """
+    kept = (1 - fraction("buffer share", buffer_share)) * (1 - fraction("deduction", deduction))
+    return np.asarray(kept * np.asarray(issuable, dtype=np.float64))
+
+
+def discount_factor(discount_rate: float, years: ArrayLike) -> Array:
+    """Eq. (S81): value today of one yuan later, 1/(1+r)^t. [-]
+
+    Source: definition.
+
+    >>> discount_factor(0.08, [0.0, 1.0]).round(6).tolist()
+    [1.0, 0.925926]
+    """
+    return np.asarray((1 + discount_rate) ** -np.asarray(years, dtype=np.float64))
+
+
+def present_value(
+    net_tonnes: ArrayLike,
+    prices: ArrayLike,
+    haircuts: ArrayLike,
+    fee_share: float,
+    costs: ArrayLike,
+    discount_rate: float,
+    years: ArrayLike,
+) -> Array:
+    """Eq. (S82): present value, Σ_k S_k·P_k·(1-h_k)·(1-fee)/(1+r)^t_k - Σ_k K_k/(1+r)^t_k with S_k of (S80). [CNY]
+
+    One value per draw; plain lists of dates give a single one.
+    Source: this project.
+
+    >>> round(float(present_value([1000.0], [70.0], [0.1], 0.0, [5000.0], 0.08, [5.0])), 2)
+    39473.83
+    """
+    factors = discount_factor(discount_rate, years)
+    weights = (1 - np.asarray(haircuts, dtype=np.float64)) * (1 - fraction("fee", fee_share)) * factors
+    revenues = np.asarray(net_tonnes, dtype=np.float64).T * np.asarray(prices, dtype=np.float64).T
+    return _ordered_sum((revenues * weights).T) - _ordered_sum(np.asarray(costs, dtype=np.float64) * factors)
+
+
+def variance_shares(
+    total_variance: float, variances_alone: Sequence[float], variances_without: Sequence[float]
+) -> tuple[float, ...]:
+    """Eq. (S83): share of variance by source, w_i/Σw with w_i = ½·(V_i alone + max(0, V - V_without_i)). [-]
+
+    Each source is let loose first of all (the others frozen at their means) and last of all (it alone frozen); the
+    mean of the two does not depend on an order of the sources, and equals the Shapley share when there are two.
+    Rounded; the largest share takes the rounding. All zero if nothing varies.
+    Source: this project.
+
+    >>> variance_shares(5.0, [3.0, 1.0], [1.0, 3.0])
+    (0.7, 0.3)
+    """
+    alone = np.asarray(variances_alone, dtype=np.float64)
+    added = np.maximum(0.0, total_variance - np.asarray(variances_without, dtype=np.float64))
+    contributions = 0.5 * (alone + added)
+    total = float(np.cumsum(contributions)[-1])
+    if total <= 0:
+        return (0.0,) * len(alone)
+    shares = [round(float(share), SHARE_DECIMALS) for share in contributions / total]
+    largest = shares.index(max(shares))
+    others = sum(share for source, share in enumerate(shares) if source != largest)
+    shares[largest] = round(1.0 - others, SHARE_DECIMALS)
+    return tuple(shares)
+
+
+def growth_factors(common_normals: Array, period_normals: Array, growth_sigma: float, persistence: float) -> Array:
+    """Eq. (S84): error of the growth of each period, exp(σ·y-σ²/2) with y_k = √ρ·z_0+√(1-ρ)·z_k. [-]
+
+    The quality of the site is common to all periods (z_0), the weather is not (z_k).
+    Source: this project.
+
+    >>> growth_factors(np.zeros((1, 1)), np.zeros((2, 1)), 0.0, 0.5).ravel().tolist()
+    [1.0, 1.0]
+    """
+    shared_part = np.sqrt(fraction("persistence", persistence)) * common_normals
+    return unit_lognormal(shared_part + np.sqrt(1 - persistence) * period_normals, growth_sigma)
+
+
+def loan_per_tonne(loan_cny: Numbers, pledged_tonnes: Numbers) -> Numbers:
+    """Eq. (S85): loan per pledged tonne, loan/tonnes. [CNY/tCO2e]
+
+    Source: arithmetic on a bank case of 2014.
+
+    >>> round(loan_per_tonne(40_000_000, 2_110_000), 2)
+    18.96
+    """
+    return loan_cny / pledged_tonnes
+
+
+def valuation(
+    *,
+    years: ArrayLike,
+    project_stocks: ArrayLike,
+    baseline_stocks: ArrayLike,
+    emissions: ArrayLike,
+    leakage: ArrayLike,
+    costs: ArrayLike,
+    growth_sigma: float,
+    growth_persistence: float,
+    sampling_width: float,
+    confidence: float,
+    model_sigma: float,
+    event_frequency: float,
+    mean_severity: float,
+    discount_bounds: ArrayLike,
+    discount_shares: ArrayLike,
+    buffer_share: float,
+    price: float,
+    price_drift: float,
+    price_sigma: float,
+    price_reversion: float,
+    long_run_price: float,
+    turnover_t: float,
+    haircut_reference_discount: float,
+    haircut_reference_share: float,
+    haircut_exponent: float,
+    haircut_cap: float,
+    fee_share: float,
+    discount_rate: float,
+    seed: int,
+    draws: int,
+    price_seed: int | None = None,
+) -> Valuation:
+    """Eq. (S86): Monte-Carlo value of an asset, (S82) over draws of growth, sampling, model, reversal and price. [CNY]
+
+    years            verification dates from the as-of date, increasing [yr], K of them
+    project_stocks   expected stock at the as-of date and at each verification [tCO2e], K+1 values
+    baseline_stocks  the same without the project [tCO2e], K+1 values
+    emissions        project emissions since the as-of date at each verification [tCO2e], K values; leakage likewise
+    costs            cost of each verification [CNY], K values
+    sampling_width   relative half-width U expected at verification [-]; it both varies the measured stock and costs
+                     the discount (S41). Permanent plots keep their error, so one draw serves all dates
+    model_sigma      spread of the biomass routes (S15), one draw for all dates [-]
+    price_reversion  speed towards long_run_price [1/yr]; 0 means geometric Brownian motion with price_drift
+    price_seed       seed of the market, shared by all assets that must meet the same prices; seed if not given
+
+    Source: this project.
+    """
+    times = np.asarray(years, dtype=np.float64)
+    stocks = np.asarray(nonnegative("project stock", np.asarray(project_stocks, dtype=np.float64)))
+    _check_shapes(times, stocks, draws)
+    nonnegative("sigma", np.array([growth_sigma, model_sigma, price_sigma, price_reversion]))
+    nonnegative("price", np.array([price, long_run_price, turnover_t]))
+    baseline = np.asarray(baseline_stocks, dtype=np.float64)
+    baseline_change = (baseline[1:] - baseline[0])[:, None]
+    emitted, leaked = (np.asarray(tonnes, dtype=np.float64)[:, None] for tonnes in (emissions, leakage))
+    market_seed = seed if price_seed is None else price_seed
+    deduction = float(effective_deduction(sampling_width, discount_bounds, discount_shares))
+    chances = event_probability(event_frequency, np.diff(times, prepend=0.0))
+
+    drawn = _forest(
+        seed,
+        draws,
+        growth_sigma,
+        growth_persistence,
+        sampling_sigma(sampling_width, confidence),
+        model_sigma,
+        chances,
+        mean_severity,
+    )
+    still = np.ones((1, 1))
+    means = (still, still, still, expected_surviving_share(chances, mean_severity)[:, None])
+    prices, curve = _market(market_seed, draws, times, price, price_drift, price_sigma, price_reversion, long_run_price)
+
+    def issuable(growth: Array, sampling: Array, model: Array, live: Array) -> Array:
+        change = sampling * model * (simulated_stock(stocks, growth, live) - stocks[0])
+        return issuable_tonnes(net_removal(change, baseline_change, emitted, leaked))
+
+    gross = issuable(*drawn)
+    sellable = net_issuable_tonnes(gross, deduction, buffer_share)
+    tonnes_mean = _mean(sellable)
+    haircuts = liquidity_haircut(
+        turnover_share(tonnes_mean, turnover_t),
+        haircut_reference_discount,
+        haircut_reference_share,
+        haircut_exponent,
+        haircut_cap,
+    )
+
+    def values_of(sources: Sequence[Array], prices: Array) -> Array:
+        tonnes = net_issuable_tonnes(issuable(*sources), deduction, buffer_share)
+        return present_value(tonnes, prices, haircuts, fee_share, costs, discount_rate, times)
+
+    values = present_value(sellable, prices, haircuts, fee_share, costs, discount_rate, times)
+    alone = [values_of(_swapped(means, drawn, source), curve) for source in range(4)]
+    without = [values_of(_swapped(drawn, means, source), prices) for source in range(4)]
+    alone.append(values_of(means, prices))
+    without.append(present_value(sellable, curve, haircuts, fee_share, costs, discount_rate, times))
+    variance = _variance(values)
+    shares = variance_shares(variance, [_variance(v) for v in alone], [_variance(v) for v in without])
+
+    gross_mean = _mean(gross)
+    given_up = deduction * gross_mean
+    tonne_quantiles = [_rounded(row, TONNE_DECIMALS) for row in np.quantile(sellable, QUANTILES, axis=1)]
+    value_quantiles = _rounded(np.quantile(values, QUANTILES), MONEY_DECIMALS)
+    yearly_costs = np.asarray(costs, dtype=np.float64) * discount_factor(discount_rate, times)
+    return Valuation(
+        years=_rounded(times, SHARE_DECIMALS),
+        tonnes_gross_mean=_rounded(gross_mean, TONNE_DECIMALS),
+        tonnes_uncertainty_mean=_rounded(given_up, TONNE_DECIMALS),
+        tonnes_buffer_mean=_rounded(buffer_share * (gross_mean - given_up), TONNE_DECIMALS),
+        tonnes_mean=_rounded(tonnes_mean, TONNE_DECIMALS),
+        tonnes_p05=tonne_quantiles[0],
+        tonnes_p10=tonne_quantiles[1],
+        tonnes_p50=tonne_quantiles[2],
+        tonnes_p90=tonne_quantiles[3],
+        tonnes_p95=tonne_quantiles[4],
+        price_mean=_rounded(curve[:, 0], SHARE_DECIMALS),
+        haircut=_rounded(haircuts, SHARE_DECIMALS),
+        pv_mean=round(float(_mean(values)), MONEY_DECIMALS),
+        pv_p05=value_quantiles[0],
+        pv_p10=value_quantiles[1],
+        pv_p50=value_quantiles[2],
+        pv_p90=value_quantiles[3],
+        pv_p95=value_quantiles[4],
+        pv_standard_error=round(float(np.sqrt(variance / draws)), MONEY_DECIMALS),
+        pv_costs=round(float(_ordered_sum(yearly_costs)), MONEY_DECIMALS),
+        variance_shares=VarianceShares(*shares),
+        uncertainty_deduction=round(deduction, SHARE_DECIMALS),
+        buffer_share=round(buffer_share, SHARE_DECIMALS),
+        seed=seed,
+        price_seed=market_seed,
+        draws=draws,
+    )
+
+
+def _forest(
+    seed: int,
+    draws: int,
+    growth_sigma: float,
+    growth_persistence: float,
+    sampling_error: float,
+    model_sigma: float,
+    chances: Array,
+    mean_severity: float,
+) -> tuple[Array, Array, Array, Array]:
+    """Factors of growth, sampling and model and the live share, as drawn for one asset."""
+    # A stream of its own for each source: changing one source leaves the draws of the others alone.
+    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(5)]
+    dates = len(chances)
+    site, weather = normal_draws(streams[0], 1, draws), normal_draws(streams[1], dates, draws)
+    return (
+        growth_factors(site, weather, growth_sigma, growth_persistence),
+        unit_lognormal(normal_draws(streams[2], 1, draws), sampling_error),
+        unit_lognormal(normal_draws(streams[3], 1, draws), model_sigma),
+        surviving_share(streams[4].random((dates, draws)), chances, mean_severity),
+    )
+
+
+def _market(
+    seed: int,
+    draws: int,
+    years: Array,
+    price: float,
+    drift: float,
+    sigma: float,
+    reversion: float,
+    long_run_price: float,
+) -> tuple[Array, Array]:
+    """Price paths and, as a column, the expected price."""
+    # The spawn key keeps the market apart from an asset that happens to have the same seed.
+    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(MARKET_KEY,)))
+    normals = normal_draws(stream, len(years), draws)
+    if reversion > 0:
+        curve = mean_reverting_price_mean(price, long_run_price, reversion, sigma, years)
+        return mean_reverting_prices(price, long_run_price, reversion, sigma, years, normals), curve[:, None]
+    return lognormal_prices(price, drift, sigma, years, normals), lognormal_price_mean(price, drift, years)[:, None]
+
+
+def _swapped(base: Sequence[Array], other: Sequence[Array], source: int) -> list[Array]:
+    return [*base[:source], other[source], *base[source + 1 :]]
+
+
+def _check_shapes(years: Array, stocks: Array, draws: int) -> None:
+    if years.ndim != 1 or len(years) == 0 or years[0] <= 0 or np.any(np.diff(years) <= 0):
+        raise ValueError("verification dates must be positive and increasing")
+    if stocks.shape != (len(years) + 1,):
+        raise ValueError("stocks must hold one value for the as-of date and one for each verification")
+    if draws < 2:
+        raise ValueError("a distribution needs at least two draws")
+
+
+def _ordered_sum(values: Array) -> Array:
+    total = values[0]
+    for row in values[1:]:
+        total = total + row
+    return np.asarray(total)
+
+
+def _mean(values: Array) -> Array:
+    # A running sum adds strictly one after the other, whatever the vector unit of the processor.
+    return np.asarray(np.cumsum(values, axis=-1)[..., -1] / values.shape[-1])
+
+
+def _variance(values: Array) -> float:
+    # Counted from the first value, so that equal values have no variance at all rather than a rounding error's.
+    shifted = values - values[0]
+    return float(_mean((shifted - _mean(shifted)) ** 2)) * len(values) / max(1, len(values) - 1)
+
+
+def _rounded(values: Array, decimals: int) -> tuple[float, ...]:
+    # Adding zero turns a negative zero into a plain one, which prints alike everywhere.
+    return tuple(round(value, decimals) + 0.0 for value in values.tolist())

@@ -1,0 +1,11 @@
+"""Tables of the sink database."""
+
+from sqlalchemy.orm import DeclarativeBase
+
+from shared import db
+
+
+class Base(DeclarativeBase):
+    """The sink service's own metadata."""
+
+    metadata = db.metadata()

@@ -1,0 +1,476 @@
+"""Events on their way in: one effect per event, in order per aggregate, in the transaction of the handler.
+
+Whatever the broker does (twice, late, out of order, from the beginning again), an event is applied when its number
+is the next one of its aggregate. A lower number has been applied: a duplicate. A higher one waits in `inbox_parked`
+until the gap is filled. The position to go on from is kept in the same transaction.
+"""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import BigInteger, LargeBinary, String, UniqueConstraint, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
+
+from shared import audit, clock
+from shared.db import Id, Moment, Plumbing, act_for, is_lost, is_passing
+from shared.errors import RefusalError
+from shared.events.base import REGISTRY, Event, EventError, decode
+from shared.ids import uuid7
+from shared.outbox import Envelope
+from shared.trace import tracing
+
+log = structlog.get_logger(__name__)
+
+#: What to do when an event of this type arrives; runs under the tenant that `tenant_of` names.
+Handler = Callable[[Session, Any], None]
+
+
+class Inbox(Plumbing):
+    """An event that had its effect here."""
+
+    __tablename__ = "inbox"
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(64))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    type: Mapped[str] = mapped_column(String(128))
+    applied_at: Mapped[Moment]
+
+
+class InboxSequence(Plumbing):
+    """The last number of an aggregate that was dealt with here."""
+
+    __tablename__ = "inbox_sequences"
+
+    topic: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last: Mapped[int] = mapped_column(BigInteger)
+
+
+class InboxParked(Plumbing):
+    """An event that came before its predecessor."""
+
+    __tablename__ = "inbox_parked"
+    __table_args__ = (UniqueConstraint("topic", "key", "sequence"),)
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(64))
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    record: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    parked_at: Mapped[Moment]
+
+
+class ConsumerOffset(Plumbing):
+    """Where to go on reading, and on which cluster that number means anything."""
+
+    __tablename__ = "consumer_offsets"
+
+    topic: Mapped[str] = mapped_column(String(64), primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    cluster_id: Mapped[str] = mapped_column(String(64))
+    next_offset: Mapped[int] = mapped_column(BigInteger)
+
+
+class DeadLetter(Plumbing):
+    """An event that could not be applied, whole: bytes, headers and the reason."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[Id]
+    topic: Mapped[str] = mapped_column(String(64))
+    partition: Mapped[int]
+    offset: Mapped[int] = mapped_column(BigInteger)
+    key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    headers: Mapped[list[Any]] = mapped_column(JSONB)
+    reason: Mapped[str]
+    at: Mapped[Moment]
+    published_at: Mapped[Moment | None]
+    replayed_at: Mapped[Moment | None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came off a topic, undecoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as JSON data, bytes in base64."""
+        return {
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "key": _b64(self.key),
+            "value": _b64(self.value),
+            "headers": [[name, _b64(value)] for name, value in self.headers],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Record":
+        """Read back what as_json wrote."""
+        return cls(
+            data["topic"],
+            data["partition"],
+            data["offset"],
+            _bytes(data["key"]),
+            _bytes(data["value"]),
+            tuple((name, _bytes(value) or b"") for name, value in data["headers"]),
+        )
+
+
+@dataclass
+class Consumer:
+    """One service's side of the conversation: what it does with which event, and for whom."""
+
+    service: str
+    handlers: Mapping[type[Event], Handler]
+    #: The institution of this service that an event concerns, or "" when it concerns none in particular.
+    tenant_of: Callable[[Event], str]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def topics(self) -> list[str]:
+        """The topics this consumer has handlers for."""
+        return sorted({event.TOPIC for event in self.handlers})
+
+
+class UndecodableError(ValueError):
+    """The record is no event of a declared type."""
+
+
+def read(record: Record) -> tuple[Envelope, Event | None]:
+    """Decode a record. An undeclared type, a bad envelope or bad data raises UndecodableError."""
+    try:
+        envelope = Envelope.read(list(record.headers))
+        declared = REGISTRY.get(envelope.type)
+        if declared is None:
+            raise UndecodableError(f"no event type {envelope.type} is declared")
+        if record.topic != declared.TOPIC:
+            raise UndecodableError(f"{envelope.type} does not belong on {record.topic}")
+        event = decode(declared, json.loads((record.value or b"").decode("utf-8")))
+        if event.key != envelope.subject:
+            raise UndecodableError(f"the subject {envelope.subject} is not the event's {declared.KEY}")
+        return envelope, event
+    except UndecodableError:
+        raise
+    except (EventError, ValueError, RecursionError) as error:
+        raise UndecodableError(str(error)[:500]) from None
+
+
+def receive(
+    sessions: sessionmaker[Session],
+    consumer: Consumer,
+    records: Sequence[Record],
+    cluster_id: str = "",
+    pause: Callable[[int], None] = lambda attempt: None,
+    attempts: int = 5,
+) -> None:
+    """Apply records in the order given. When this returns, each had its effect, waits for a predecessor, or is a dead
+    letter, and the offsets say so. Raises only if the database is away or the program is wrong; then nothing moved.
+    """
+    try:
+        with sessions.begin() as session:
+            _apply(session, consumer, records, cluster_id)
+        return
+    except Exception as error:
+        if is_lost(error) or not (isinstance(error, RefusalError) or is_passing(error)):
+            raise
+    for record in records:
+        _receive_one(sessions, consumer, record, cluster_id, pause, attempts)
+
+
+def _receive_one(
+    sessions: sessionmaker[Session],
+    consumer: Consumer,
+    record: Record,
+    cluster_id: str,
+    pause: Callable[[int], None],
+    attempts: int,
+) -> None:
+    """Take one record alone, repeating what may pass; what does not pass becomes a dead letter."""
+    for attempt in range(1, attempts + 1):
+        try:
+            with sessions.begin() as session:
+                _apply(session, consumer, [record], cluster_id)
+            return
+        except RefusalError as error:
+            reason = f"{type(error).__name__}: {error.detail}"
+            break
+        except Exception as error:
+            if is_lost(error) or not is_passing(error):
+                raise
+            reason = f"still failing after {attempt} attempts: {type(error).__name__}"
+            consumer.counts["retried"] += 1
+            pause(attempt)
+    with sessions.begin() as session:
+        envelope, _ = read(record)
+        _bury(session, consumer, record, reason)
+        _advance(session, {(record.topic, envelope.subject): envelope.sequence})
+        _move(session, [record], cluster_id)
+
+
+def _apply(session: Session, consumer: Consumer, records: Sequence[Record], cluster_id: str) -> None:
+    """Apply a batch inside one transaction."""
+    counts: Counter[str] = Counter()
+    readable: list[tuple[Record, Envelope, Event]] = []
+    for record in records:
+        if record.value is None:
+            counts["tombstones"] += 1
+            continue
+        try:
+            envelope, event = read(record)
+        except UndecodableError as error:
+            _bury(session, consumer, record, str(error))
+            continue
+        assert event is not None
+        readable.append((record, envelope, event))
+
+    last = _lock_sequences(session, {(record.topic, envelope.subject) for record, envelope, _ in readable})
+    before = dict(last)
+    parked = _parked(session, last)
+    done: list[dict[str, Any]] = []
+    for record, envelope, event in readable:
+        aggregate = (record.topic, envelope.subject)
+        if envelope.sequence <= last[aggregate]:
+            counts["duplicates"] += 1
+        elif envelope.sequence > last[aggregate] + 1:
+            counts["parked"] += _park(session, record, envelope)
+            parked.setdefault(aggregate, {})[envelope.sequence] = record
+        else:
+            _handle(session, consumer, envelope, event, done, counts)
+            last[aggregate] = envelope.sequence
+            while (waiting := parked.get(aggregate, {}).pop(last[aggregate] + 1, None)) is not None:
+                envelope, later = read(waiting)
+                assert later is not None
+                _handle(session, consumer, envelope, later, done, counts)
+                session.execute(delete(InboxParked).where(InboxParked.event_id == envelope.id))
+                last[aggregate] = envelope.sequence
+    if done:
+        session.execute(insert(Inbox), done)
+    _advance(session, {aggregate: number for aggregate, number in last.items() if number != before[aggregate]})
+    _move(session, records, cluster_id)
+    audit.seal(session)
+    consumer.counts.update(counts)
+
+
+def _handle(
+    session: Session,
+    consumer: Consumer,
+    envelope: Envelope,
+    event: Event,
+    done: list[dict[str, Any]],
+    counts: Counter[str],
+) -> None:
+    handler = consumer.handlers.get(type(event))
+    if handler is None:
+        counts["skipped"] += 1
+        return
+    with tracing(envelope.traceparent, envelope.request_id):
+        act_for(session, consumer.tenant_of(event))
+        session.info["actor"] = f"event:{envelope.id}"
+        handler(session, event)
+        session.flush()
+    counts["applied"] += 1
+    done.append(
+        {
+            "event_id": envelope.id,
+            "topic": event.TOPIC,
+            "key": envelope.subject,
+            "sequence": envelope.sequence,
+            "type": envelope.type,
+            "applied_at": clock.now(),
+        }
+    )
+
+
+def _lock_sequences(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Lock the aggregates' rows, in one order everywhere, and read the last numbers."""
+    wanted = sorted(aggregates)
+    if not wanted:
+        return {}
+    topics, keys = [t for t, _ in wanted], [k for _, k in wanted]
+    session.execute(
+        text(
+            "INSERT INTO inbox_sequences (topic, key, last)"
+            " SELECT t, k, 0 FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS a(t, k)"
+            " ORDER BY t, k ON CONFLICT DO NOTHING"
+        ),
+        {"topics": topics, "keys": keys},
+    )
+    rows = session.execute(
+        text(
+            "SELECT s.topic, s.key, s.last FROM inbox_sequences s"
+            " JOIN unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS a(t, k) ON s.topic = a.t AND s.key = a.k"
+            " ORDER BY s.topic, s.key FOR UPDATE OF s"
+        ),
+        {"topics": topics, "keys": keys},
+    )
+    return {(topic, key): last for topic, key, last in rows}
+
+
+def _parked(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[int, Record]]:
+    keys = {key for _, key in aggregates}
+    if not keys:
+        return {}
+    found: dict[tuple[str, str], dict[int, Record]] = {}
+    for row in session.scalars(select(InboxParked).where(InboxParked.key.in_(keys))):
+        found.setdefault((row.topic, row.key), {})[row.sequence] = Record.from_json(row.record)
+    return found
+
+
+def _park(session: Session, record: Record, envelope: Envelope) -> int:
+    parked = session.execute(
+        insert(InboxParked)
+        .values(
+            event_id=envelope.id,
+            topic=record.topic,
+            key=envelope.subject,
+            sequence=envelope.sequence,
+            record=record.as_json(),
+            parked_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+        .returning(InboxParked.event_id)
+    )
+    return len(parked.all())
+
+
+def _advance(session: Session, numbers: Mapping[tuple[str, str], int]) -> None:
+    """Note how far each aggregate has come; never backwards."""
+    if not numbers:
+        return
+    wanted = sorted(numbers)
+    session.execute(
+        text(
+            "INSERT INTO inbox_sequences AS s (topic, key, last)"
+            " SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:numbers AS bigint[]))"
+            " ON CONFLICT (topic, key) DO UPDATE SET last = greatest(s.last, excluded.last)"
+        ),
+        {"topics": [t for t, _ in wanted], "keys": [k for _, k in wanted], "numbers": [numbers[a] for a in wanted]},
+    )
+
+
+def _move(session: Session, records: Sequence[Record], cluster_id: str) -> None:
+    """Store the offsets to go on from, in the transaction of the effects."""
+    ends: dict[tuple[str, int], int] = {}
+    for record in records:
+        ends[record.topic, record.partition] = max(record.offset + 1, ends.get((record.topic, record.partition), 0))
+    for (topic, partition), offset in sorted(ends.items()):
+        statement = insert(ConsumerOffset).values(
+            topic=topic, partition=partition, cluster_id=cluster_id, next_offset=offset
+        )
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["topic", "partition"],
+                set_={"cluster_id": cluster_id, "next_offset": statement.excluded.next_offset},
+            )
+        )
+
+
+def offsets(session: Session, cluster_id: str) -> dict[tuple[str, int], int]:
+    """Where to go on reading, on this cluster; a partition that is missing starts at its beginning."""
+    rows = session.scalars(select(ConsumerOffset).where(ConsumerOffset.cluster_id == cluster_id))
+    return {(row.topic, row.partition): row.next_offset for row in rows}
+
+
+# -- dead letters -----------------------------------------------------------------------------------------------------
+
+
+def _bury(session: Session, consumer: Consumer, record: Record, reason: str) -> None:
+    session.add(
+        DeadLetter(
+            id=uuid7(),
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            value=record.value,
+            headers=[[name, _b64(value)] for name, value in record.headers],
+            reason=reason,
+            at=clock.now(),
+        )
+    )
+    session.flush()
+    consumer.counts["dead"] += 1
+    log.warning("dead letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
+
+
+def dead_letters(session: Session, limit: int = 100) -> Sequence[DeadLetter]:
+    """The latest dead letters that were not replayed."""
+    return session.scalars(
+        select(DeadLetter).where(DeadLetter.replayed_at.is_(None)).order_by(DeadLetter.id.desc()).limit(limit)
+    ).all()
+
+
+def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
+    """Apply one dead letter now, in the caller's transaction; a second replay changes nothing. Says what happened."""
+    letter = session.get(DeadLetter, letter_id, with_for_update=True)
+    if letter is None:
+        raise RefusalError(f"no dead letter has the id {letter_id}")
+    if letter.replayed_at is not None:
+        return "replayed before"
+    record = Record(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.key,
+        letter.value,
+        tuple((name, _bytes(value) or b"") for name, value in letter.headers),
+    )
+    try:
+        envelope, event = read(record)
+    except UndecodableError as error:
+        raise RefusalError(f"still unreadable: {error}") from None
+    assert event is not None
+    if session.get(Inbox, envelope.id) is not None:
+        outcome = "applied before"
+    else:
+        done: list[dict[str, Any]] = []
+        _lock_sequences(session, {(record.topic, envelope.subject)})
+        _handle(session, consumer, envelope, event, done, consumer.counts)
+        if done:
+            session.execute(insert(Inbox), done)
+        _advance(session, {(record.topic, envelope.subject): envelope.sequence})
+        outcome = "applied" if done else "nothing to do"
+    letter.replayed_at = clock.now()
+    audit.seal(session)
+    return outcome
+
+
+def oldest_parked(session: Session) -> float:
+    """Seconds that the longest-waiting event has waited for its predecessor; 0 if none waits."""
+    oldest = session.scalar(select(func.min(InboxParked.parked_at)))
+    return (clock.now() - oldest).total_seconds() if oldest else 0.0
+
+
+def start_over(session: Session) -> None:
+    """Forget the offsets, so that every topic is read from its beginning; numbers make that harmless."""
+    session.execute(update(ConsumerOffset).values(next_offset=0))
+
+
+def _b64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode("ascii")
+
+
+def _bytes(text_: str | None) -> bytes | None:
+    return None if text_ is None else base64.b64decode(text_)
+
+
+def rules(service: str) -> list[str]:
+    """SQL grants: only the worker touches the inbox."""
+    tables = "inbox, inbox_sequences, inbox_parked, consumer_offsets, dead_letters"
+    return [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {service}_worker"]

@@ -1,0 +1,109 @@
+"""Configuration by environment only; every secret may come from a file named in `<NAME>_FILE` instead."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Every variable the program reads; deploy/ and the documents are tested against this list.
+VARIABLES = (
+    "HEARTWOOD_MODE",
+    "HEARTWOOD_DATABASE_URL",
+    "HEARTWOOD_WORKER_DATABASE_URL",
+    "HEARTWOOD_OWNER_DATABASE_URL",
+    "HEARTWOOD_KAFKA_BOOTSTRAP",
+    "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS",
+    "HEARTWOOD_KAFKA_FETCH_WAIT_MS",
+    "HEARTWOOD_TOPIC_PARTITIONS",
+    "HEARTWOOD_TOPIC_REPLICATION",
+    "HEARTWOOD_ISSUER",
+    "HEARTWOOD_JWKS",
+    "HEARTWOOD_HOST",
+    "HEARTWOOD_PORT",
+    "HEARTWOOD_METRICS_PORT",
+    "HEARTWOOD_CURSOR_KEY",
+    "HEARTWOOD_LOG",
+    "HEARTWOOD_STATE",
+)
+_SECRETS = {
+    "HEARTWOOD_DATABASE_URL",
+    "HEARTWOOD_WORKER_DATABASE_URL",
+    "HEARTWOOD_OWNER_DATABASE_URL",
+    "HEARTWOOD_CURSOR_KEY",
+}
+
+
+class SettingsError(RuntimeError):
+    """A variable is missing or cannot be right; says which and what to set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a process needs to know about where it runs."""
+
+    mode: str
+    database_url: str
+    worker_database_url: str
+    owner_database_url: str
+    kafka_bootstrap: str
+    kafka_session_timeout_ms: int
+    kafka_fetch_wait_ms: int
+    topic_partitions: int
+    topic_replication: int
+    issuer: str
+    jwks: str
+    host: str
+    port: int
+    metrics_port: int
+    cursor_key: str
+    log: str
+
+    @property
+    def production(self) -> bool:
+        """Whether demo conveniences must refuse to start."""
+        return self.mode == "production"
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the environment; refuse what is missing or malformed, naming the variable."""
+    mode = _text(environ, "HEARTWOOD_MODE", "development")
+    if mode not in ("development", "production"):
+        raise SettingsError(f"HEARTWOOD_MODE is {mode!r}: set development or production")
+    cursor_key = _text(environ, "HEARTWOOD_CURSOR_KEY", "" if mode == "production" else "development-only")
+    if not cursor_key:
+        raise SettingsError("HEARTWOOD_CURSOR_KEY is missing: set a random secret, the same in every replica")
+    return Settings(
+        mode=mode,
+        database_url=_text(environ, "HEARTWOOD_DATABASE_URL", ""),
+        worker_database_url=_text(environ, "HEARTWOOD_WORKER_DATABASE_URL", ""),
+        owner_database_url=_text(environ, "HEARTWOOD_OWNER_DATABASE_URL", ""),
+        kafka_bootstrap=_text(environ, "HEARTWOOD_KAFKA_BOOTSTRAP", "127.0.0.1:9092"),
+        kafka_session_timeout_ms=_number(environ, "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS", 45_000),
+        kafka_fetch_wait_ms=_number(environ, "HEARTWOOD_KAFKA_FETCH_WAIT_MS", 500),
+        topic_partitions=_number(environ, "HEARTWOOD_TOPIC_PARTITIONS", 3),
+        topic_replication=_number(environ, "HEARTWOOD_TOPIC_REPLICATION", 1),
+        issuer=_text(environ, "HEARTWOOD_ISSUER", "heartwood-development"),
+        jwks=_text(environ, "HEARTWOOD_JWKS", ""),
+        host=_text(environ, "HEARTWOOD_HOST", "127.0.0.1"),
+        port=_number(environ, "HEARTWOOD_PORT", 8100),
+        metrics_port=_number(environ, "HEARTWOOD_METRICS_PORT", 0),
+        cursor_key=cursor_key,
+        log=_text(environ, "HEARTWOOD_LOG", "json"),
+    )
+
+
+def _text(environ: Mapping[str, str], name: str, default: str) -> str:
+    path = environ.get(f"{name}_FILE") if name in _SECRETS else None
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {error.strerror}") from None
+    return environ.get(name, default)
+
+
+def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isascii() or not text.isdigit():
+        raise SettingsError(f"{name} is {text!r}: set a whole number")
+    return int(text)

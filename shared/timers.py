@@ -1,0 +1,76 @@
+"""Deadlines: a timer is one more message at the Kafka door, set in the transaction that makes it necessary."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy import String, UniqueConstraint, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
+
+from shared import audit, clock
+from shared.db import Id, Institution, Moment, Plumbing, act_for, private_table, tenant
+from shared.ids import uuid7
+from shared.trace import tracing
+
+log = structlog.get_logger(__name__)
+
+#: What to do when a deadline of this kind passes for a subject; runs under the tenant that set it.
+TimerHandler = Callable[[Session, UUID], None]
+
+
+class Timer(Plumbing):
+    """A moment at which something is to be done unless it was cancelled."""
+
+    __tablename__ = "timers"
+    __table_args__ = (UniqueConstraint("kind", "subject"),)
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    kind: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[UUID]
+    due_at: Mapped[Moment] = mapped_column(index=True)
+
+
+def put(session: Session, kind: str, subject: UUID, due_at: datetime) -> None:
+    """Set a timer, or move it if it is set."""
+    statement = insert(Timer).values(id=uuid7(), institution=tenant(session), kind=kind, subject=subject, due_at=due_at)
+    session.execute(
+        statement.on_conflict_do_update(index_elements=["kind", "subject"], set_={"due_at": statement.excluded.due_at})
+    )
+
+
+def cancel(session: Session, subject: UUID, *kinds: str) -> None:
+    """Cancel the timers of these kinds for a subject; those that are not set do not matter."""
+    session.execute(delete(Timer).where(Timer.subject == subject, Timer.kind.in_(kinds)))
+
+
+def run_due(sessions: sessionmaker[Session], handlers: Mapping[str, TimerHandler], limit: int = 100) -> int:
+    """Run the timers that are due, each in a transaction of its own under its institution; says how many."""
+    ran = 0
+    while ran < limit:
+        with sessions.begin() as session:
+            due = session.execute(
+                select(Timer.id, Timer.institution, Timer.kind, Timer.subject)
+                .where(Timer.due_at <= clock.now(), Timer.kind.in_(handlers))
+                .order_by(Timer.due_at)
+                .limit(1)
+            ).first()
+            if due is None:
+                return ran
+            act_for(session, due.institution)
+            # The subject's row is locked by the handler; the timer's by this delete. Whoever comes second finds none.
+            if session.execute(delete(Timer).where(Timer.id == due.id)).rowcount:  # type: ignore[attr-defined]
+                session.info["actor"] = f"timer:{due.kind}"
+                with tracing():
+                    handlers[due.kind](session, due.subject)
+                    audit.seal(session)
+                log.info("timer", kind=due.kind, subject=str(due.subject))
+        ran += 1
+    return ran
+
+
+def rules(service: str) -> list[str]:
+    """SQL: timers are private; the worker sees when each is due."""
+    return private_table(service, "timers", worker_reads=True)

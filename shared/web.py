@@ -1,0 +1,501 @@
+"""The HTTP door of every service: strict JSON in, problem details out, one transaction for each request.
+
+A view is a few lines. `@blp.command` makes it a write: the scope is demanded, one transaction is opened under the
+caller's institution, a repeated Idempotency-Key gets the stored answer, and row, event, answer and audit commit
+together when the response is ready. `@blp.query` makes it a read. Whatever is raised becomes one problem document.
+"""
+
+import base64
+import functools
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import flask_smorest
+import flask_swagger_ui
+import structlog
+from flask import Blueprint as FlaskBlueprint
+from flask import Flask, Response, current_app, g, jsonify, request, send_from_directory
+from flask.typing import ResponseReturnValue
+from marshmallow import fields
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import Gauge as _Gauge
+from sqlalchemy import Select
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
+
+from shared import audit, idempotency, strict_json
+from shared.auth import Principal, Verifier
+from shared.db import act_for, is_passing
+from shared.errors import (
+    ConflictError,
+    InvalidError,
+    PreconditionMissingError,
+    RefusalError,
+    UnavailableError,
+    UnreadableError,
+    UnsupportedMediaError,
+)
+from shared.fields import Amount, Base, Money, Quantity
+from shared.trace import request_id, traceparent, tracing
+
+log = structlog.get_logger(__name__)
+
+PROBLEMS = "https://heartwood.example/problems/"
+MAX_BODY = 1_000_000
+Check = Callable[[], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """What an app needs from outside: its name, its database, its keys."""
+
+    name: str
+    title: str
+    sessions: sessionmaker[Session]
+    verifier: Verifier
+    cursor_key: bytes
+    #: Says whether the service is ready, by part; raises what is wrong.
+    ready: Check
+    version: str
+
+
+class Metrics:
+    """What is worth watching of an HTTP door."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "heartwood_http_requests_total", "Requests by route and status", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "heartwood_http_request_seconds", "Time to answer by route", ["route"], registry=self.registry
+        )
+        self.outbox_age = _Gauge(
+            "heartwood_outbox_oldest_age_seconds", "Age of the oldest unsent event", registry=self.registry
+        )
+
+
+# -- the app ----------------------------------------------------------------------------------------------------------
+
+
+class _Parser(FlaskParser):
+    """webargs with our JSON reader."""
+
+    def _raw_load_json(self, req: Any) -> Any:
+        try:
+            return strict_json.loads(req.get_data(cache=True))
+        except strict_json.JsonError as error:
+            raise UnreadableError(str(error)) from None
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """flask-smorest's blueprint with our parser and our two kinds of view."""
+
+    ARGUMENTS_PARSER = _Parser()
+
+    def command(self, method: str, rule: str, *, scope: str, if_match: bool = False) -> Callable[..., Any]:
+        """Decorate a view that writes: it gets a session, and what it did commits with its answer."""
+        return self._door(method, rule, functools.partial(_answer_command, scope, if_match), scope, if_match)
+
+    def query(self, rule: str, *, scope: str) -> Callable[..., Any]:
+        """Decorate a view that reads: it gets a session that is rolled back."""
+        return self._door("GET", rule, functools.partial(_answer_query, scope), scope, False)
+
+    def _door(
+        self, method: str, rule: str, answer: Callable[..., Response], scope: str, if_match: bool
+    ) -> Callable[..., Any]:
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(view)
+            def door(**path: Any) -> Response:
+                return answer(view, path)
+
+            door.scope = scope  # type: ignore[attr-defined]
+            parameters = []
+            if method == "POST":
+                parameters.append(_header("Idempotency-Key", "A fresh UUID for each new request, the same for repeats"))
+            if if_match:
+                parameters.append(_header("If-Match", 'The version you read, as in its ETag: "v3"'))
+            documented = self.doc(
+                security=[{"bearer": [scope]}],
+                description=(view.__doc__ or "") + f"\n\nNeeds the scope `{scope}`.",
+                **({"parameters": parameters} if parameters else {}),
+            )(door)
+            return self.route(rule, methods=[method])(documented)  # type: ignore[no-any-return]
+
+        return decorate
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"in": "header", "name": name, "required": True, "description": description, "schema": {"type": "string"}}
+
+
+class ProblemSchema(Base):
+    """RFC 9457 problem details."""
+
+    type = fields.String(required=True, metadata={"description": "Stable URI of this kind of problem"})
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    instance = fields.String(metadata={"description": "The request id"})
+    errors = fields.List(fields.Dict(), metadata={"description": "Each with a JSON Pointer and a detail"})
+
+
+class Api(flask_smorest.Api):  # type: ignore[misc]
+    """flask-smorest's API with problem details for errors."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def handle_http_exception(self, error: HTTPException) -> Any:
+        """Render werkzeug's and webargs' errors as problems, with the headers they carry."""
+        data = getattr(error, "data", None) or {}
+        pointers = list(_pointers(data.get("messages", {}).get("json", data.get("messages", {})), ""))
+        status = error.code or 500
+        kinds = {422: "invalid", 404: "not-found", 405: "method-not-allowed", 413: "too-large", 400: "unreadable"}
+        detail = "; ".join(f"{e['pointer'] or '/'}: {e['detail']}" for e in pointers[:3]) or str(error.description)
+        headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
+        return problem(status, kinds.get(status, "http"), error.name, detail, pointers, headers)
+
+
+def create_app(service: Service, *blueprints: Blueprint) -> Flask:
+    """Make the Flask app of a service from its blueprints."""
+    app = Flask(service.name, static_folder=None)
+    app.config.update(
+        API_TITLE=service.title,
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/v1",
+        OPENAPI_JSON_PATH="openapi.json",
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.extensions["heartwood"] = service
+    metrics = app.extensions["heartwood.metrics"] = Metrics()
+
+    api = Api(app)
+    api.register_field(Amount, "string", "decimal")
+    api.register_field(Quantity, "string", "decimal")
+    api.register_field(Money, "object", None)
+    api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    for blueprint in blueprints:
+        api.register_blueprint(blueprint)
+    app.register_blueprint(_open_pages(service, metrics))
+
+    app.register_error_handler(RefusalError, _refusal)
+    app.register_error_handler(Exception, _unexpected)
+    app.before_request(_begin)
+    app.after_request(functools.partial(_finish, metrics))
+    app.teardown_request(_end)
+    return app
+
+
+PUBLIC = ("/livez", "/readyz", "/version", "/metrics", "/v1/openapi.json", "/v1/docs")
+
+
+def _begin() -> None:
+    """Before any view: begin the trace, know the caller, refuse what is not JSON."""
+    g.started = time.perf_counter()
+    g.trace = tracing(request.headers.get("traceparent"), request.headers.get("X-Request-Id"))
+    g.trace.__enter__()
+    if request.path in PUBLIC or request.path.startswith("/v1/docs/"):
+        return
+    service = _service()
+    g.principal = service.verifier.principal(request.headers.get("Authorization"))
+    has_body = bool(request.content_length or request.mimetype)
+    if request.method in ("POST", "PUT", "PATCH") and has_body and request.mimetype != "application/json":
+        raise UnsupportedMediaError("send the body as application/json")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaError("send the body without Content-Encoding")
+
+
+def _finish(metrics: Metrics, response: Response) -> Response:
+    """After any view: the headers every answer has, the metrics, one line of log."""
+    route = request.url_rule.rule if request.url_rule else "none"
+    seconds = time.perf_counter() - getattr(g, "started", time.perf_counter())
+    metrics.requests.labels(route, str(response.status_code)).inc()
+    metrics.seconds.labels(route).observe(seconds)
+    response.headers["X-Request-Id"] = request_id()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Strict-Transport-Security"] = "max-age=63072000"
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    if request.path not in PUBLIC:
+        log.info("request", method=request.method, route=route, status=response.status_code, ms=round(seconds * 1e3, 1))
+    return response
+
+
+def _end(_: BaseException | None) -> None:
+    trace = g.pop("trace", None)
+    if trace is not None:
+        trace.__exit__(None, None, None)
+
+
+# -- commands and queries ---------------------------------------------------------------------------------------------
+
+
+def _answer_command(scope: str, if_match: bool, view: Callable[..., Any], path: dict[str, Any]) -> Response:
+    """Run a writing view in one transaction, with its idempotent answer and its audit."""
+    principal = caller()
+    principal.demand(scope)
+    dry_run = _flag("dry_run")
+    service = _service()
+    asked = None
+    if request.method == "POST":
+        asked = idempotency.Request(
+            client=principal.client,
+            key=idempotency.read_key(request.headers.get("Idempotency-Key")),
+            fingerprint=idempotency.fingerprint(request.method, request.full_path, request.get_data(cache=True)),
+        )
+    for attempt in range(4):
+        try:
+            with transaction(service, principal) as session:
+                if asked and (answer := idempotency.earlier_answer(session, asked)) is not None:
+                    return _stored(answer)
+                if if_match:
+                    session.info["expected_version"] = _if_match()
+                response: Response = current_app.make_response(view(session, **path))
+                _etag(response)
+                if asked and response.status_code < 500 and not dry_run:
+                    idempotency.keep(
+                        session,
+                        asked,
+                        response.status_code,
+                        response.get_data(),
+                        response.headers.get("ETag"),
+                        response.headers.get("Location"),
+                    )
+                if dry_run:
+                    session.rollback()
+                    response.headers["Dry-Run"] = "true"
+                else:
+                    audit.seal(session)
+            return response
+        except Exception as error:
+            # A deadlock or a serialization failure is nobody's fault: the whole transaction is tried again.
+            if not is_passing(error) or attempt == 3:
+                raise
+            time.sleep(0.01 * 4**attempt)
+    raise AssertionError("unreachable")
+
+
+def _answer_query(scope: str, view: Callable[..., Any], path: dict[str, Any]) -> Response:
+    """Run a reading view; nothing it does is kept."""
+    principal = caller()
+    principal.demand(scope)
+    service = _service()
+    with service.sessions() as session:
+        act_for(session, principal.institution)
+        response: Response = current_app.make_response(view(session, **path))
+        session.rollback()
+    return _etag(response)
+
+
+@contextmanager
+def transaction(service: Service, principal: Principal) -> Iterator[Session]:
+    """One transaction under the caller's institution: commits when the block ends, rolls back if it raises."""
+    with service.sessions.begin() as session:
+        act_for(session, principal.institution)
+        session.info["actor"] = principal.subject
+        yield session
+
+
+def caller() -> Principal:
+    """The person or machine behind this request."""
+    principal: Principal = g.principal
+    return principal
+
+
+def _service() -> Service:
+    service: Service = current_app.extensions["heartwood"]
+    return service
+
+
+def _flag(name: str) -> bool:
+    unknown = set(request.args) - {name}
+    if unknown and request.method != "GET":
+        raise InvalidError(f"unknown query parameter: {sorted(unknown)[0][:64]}")
+    value = request.args.get(name, "false")
+    if value not in ("true", "false"):
+        raise InvalidError(f"{name} is true or false")
+    return value == "true"
+
+
+def _if_match() -> int:
+    header = request.headers.get("If-Match", "").strip()
+    if not header:
+        raise PreconditionMissingError('send If-Match with the version you read, as in its ETag: "v3"')
+    text = header.removeprefix("W/").strip('"')
+    if not text.startswith("v") or not text[1:].isdigit() or not text.isascii() or len(text) > 12:
+        raise UnreadableError('If-Match is an ETag of ours, such as "v3"')
+    return int(text[1:])
+
+
+def _etag(response: Response) -> Response:
+    body = response.get_json(silent=True) if response.is_json and response.status_code < 300 else None
+    if isinstance(body, dict) and isinstance(body.get("version"), int):
+        response.headers["ETag"] = f'"v{body["version"]}"'
+    return response
+
+
+def _stored(answer: idempotency.IdempotentAnswer) -> Response:
+    response = Response(answer.body, answer.status, mimetype="application/json")
+    response.headers["Idempotency-Replayed"] = "true"
+    if answer.etag:
+        response.headers["ETag"] = answer.etag
+    if answer.location:
+        response.headers["Location"] = answer.location
+    return response
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+def page(session: Session, statement: Select[Any], key: Any, query: dict[str, Any], **filters: Any) -> dict[str, Any]:
+    """One page of a list, newest first, by a key that sorts by time (a UUIDv7).
+
+    The cursor is the last key seen, signed together with the filters it belongs to.
+    """
+    secret = _service().cursor_key
+    scope = repr((request.path, caller().institution, sorted((k, str(v)) for k, v in filters.items())))
+    if query["cursor"]:
+        statement = statement.where(key < _open_cursor(secret, scope, query["cursor"]))
+    rows: Sequence[Any] = session.scalars(statement.order_by(key.desc()).limit(query["limit"] + 1)).all()
+    items, more = rows[: query["limit"]], len(rows) > query["limit"]
+    return {"items": items, "next": _make_cursor(secret, scope, getattr(items[-1], key.key)) if more else None}
+
+
+def _make_cursor(secret: bytes, scope: str, last: UUID) -> str:
+    tag = hmac.new(secret, scope.encode() + last.bytes, hashlib.sha256).digest()[:16]
+    return base64.urlsafe_b64encode(tag + last.bytes).decode().rstrip("=")
+
+
+def _open_cursor(secret: bytes, scope: str, cursor: str) -> UUID:
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        raw = b""
+    tag, last = raw[:16], raw[16:]
+    if len(raw) != 32 or not hmac.compare_digest(
+        tag, hmac.new(secret, scope.encode() + last, hashlib.sha256).digest()[:16]
+    ):
+        raise UnreadableError("this cursor is not one of ours, or belongs to another list; start without one")
+    return UUID(bytes=last)
+
+
+# -- problems ---------------------------------------------------------------------------------------------------------
+
+
+def problem(
+    status: int,
+    kind: str,
+    title: str,
+    detail: str,
+    errors: Sequence[Any] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """An RFC 9457 problem document."""
+    body: dict[str, Any] = {
+        "type": PROBLEMS + kind,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request_id(),
+    }
+    if errors:
+        body["errors"] = list(errors)
+    response = jsonify(body)
+    response.status_code, response.mimetype = status, "application/problem+json"
+    response.headers.update(headers or {})
+    return response
+
+
+def _refusal(error: RefusalError) -> Response:
+    return problem(error.status, error.kind, error.title, error.detail, error.errors, error.headers)
+
+
+def _unexpected(error: Exception) -> Response:
+    if is_passing(error):
+        return _refusal(UnavailableError("the database is busy or away; repeat the request with the same key"))
+    if isinstance(error, IntegrityError) and getattr(error.orig, "sqlstate", "") == "23505":
+        return _refusal(ConflictError("this exists already"))
+    if isinstance(error, DataError):
+        return _refusal(InvalidError("a value is out of range"))
+    log.error("unexpected error", error=type(error).__name__, exc_info=error)
+    return problem(500, "internal", "Internal error", "something went wrong on our side; the request id finds it")
+
+
+def _pointers(messages: Any, where: str) -> Iterator[dict[str, str]]:
+    """Flatten marshmallow's messages into JSON Pointers."""
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            own = where if name == "_schema" else f"{where}/{str(name).replace('~', '~0').replace('/', '~1')[:64]}"
+            yield from _pointers(inner, own)
+    elif isinstance(messages, list | tuple):
+        for message in messages:
+            yield from _pointers(message, where)
+    else:
+        yield {"pointer": where, "detail": str(messages)[:300]}
+
+
+# -- open pages -------------------------------------------------------------------------------------------------------
+
+_SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+)
+_DOCS_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<link rel="stylesheet" href="/v1/docs/swagger-ui.css"><div id="swagger-ui"></div>
+<script src="/v1/docs/swagger-ui-bundle.js"></script><script src="/v1/docs/start.js"></script></html>"""
+_DOCS_START = "SwaggerUIBundle({url: '/v1/openapi.json', dom_id: '#swagger-ui', deepLinking: true});"
+
+
+def _open_pages(service: Service, metrics: Metrics) -> FlaskBlueprint:
+    """Health, version, metrics and the API's own documentation: what needs no token."""
+    pages = FlaskBlueprint("open", __name__)
+
+    @pages.get("/livez")
+    def get_livez() -> ResponseReturnValue:
+        return {"status": "ok"}
+
+    @pages.get("/readyz")
+    def get_readyz() -> ResponseReturnValue:
+        state = service.ready()
+        if "outbox_oldest_age_seconds" in state:
+            metrics.outbox_age.set(float(state["outbox_oldest_age_seconds"]))
+        return state, 200 if state.get("ready") else 503
+
+    @pages.get("/version")
+    def get_version() -> ResponseReturnValue:
+        return {"service": service.name, "version": service.version}
+
+    @pages.get("/metrics")
+    def get_metrics() -> ResponseReturnValue:
+        return Response(generate_latest(metrics.registry), mimetype="text/plain")
+
+    @pages.get("/v1/docs")
+    def get_docs() -> ResponseReturnValue:
+        page_ = Response(_DOCS_PAGE.format(title=service.title), mimetype="text/html")
+        page_.headers["Content-Security-Policy"] = _DOCS_POLICY
+        return page_
+
+    @pages.get("/v1/docs/<name>")
+    def get_docs_file(name: str) -> ResponseReturnValue:
+        if name == "start.js":
+            return Response(_DOCS_START, mimetype="text/javascript")
+        return send_from_directory(_SWAGGER, name)
+
+    return pages
+
+
+__all__ = ["Api", "Blueprint", "Service", "caller", "create_app", "page", "problem", "traceparent", "transaction"]

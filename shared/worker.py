@@ -1,0 +1,173 @@
+"""`heartwood work <service>`: relay, consumer, timers and jobs of one service in one process.
+
+Each is a thread that runs until told to stop. One that fails ends the whole process with an error, and the supervisor
+starts it again: going on with a part missing would lose money quietly.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from sqlalchemy.exc import DBAPIError
+
+from shared import inbox, jobs, kafka, relay, schema, timers
+from shared.db import engine, is_passing, sessions
+from shared.door import Door
+from shared.inbox import Record
+from shared.relay import BrokerError
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+#: A consumer that gives no sign of life for so long is taken for dead. [s]
+SILENCE = 300.0
+
+
+class Worker:
+    """One service's worker."""
+
+    def __init__(self, service: str, settings: Settings, door: Door) -> None:
+        self.service, self.settings, self.door = service, settings, door
+        self.engine = engine(settings.worker_database_url, pool_size=8)
+        self.sessions = sessions(self.engine)
+        self.stop = threading.Event()
+        self.failure: BaseException | None = None
+        self.heard = time.monotonic()
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; the exit code says whether it ended well."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop.set())
+        schema.demand_current(self.service, self.engine)
+        if self.settings.metrics_port:
+            registry = CollectorRegistry()
+            registry.register(_Figures(self))
+            start_http_server(self.settings.metrics_port, addr=self.settings.host, registry=registry)
+        parts: list[tuple[str, Callable[[], None]]] = [
+            ("relay", self._relay),
+            ("consumer", self._consume),
+            ("timers", self._timers),
+            ("jobs", self._jobs),
+        ]
+        threads = [threading.Thread(target=self._guard, args=part, name=part[0], daemon=True) for part in parts]
+        for thread in threads:
+            thread.start()
+        log.info("worker started", service=self.service)
+        while not self.stop.wait(1.0):
+            if time.monotonic() - self.heard > SILENCE:
+                self._fail(RuntimeError("the consumer gives no sign of life"))
+        for thread in threads:
+            thread.join(10.0)
+        self.engine.dispose()
+        if self.failure is not None:
+            log.error("worker failed", service=self.service, error=repr(self.failure), exc_info=self.failure)
+            return 1
+        log.info("worker stopped", service=self.service)
+        return 0
+
+    def _guard(self, name: str, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self.stop.set()
+
+    def _stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def _relay(self) -> None:
+        relay.run(self.engine, lambda: kafka.Sender(self.settings), self._stopping)
+
+    def _consume(self) -> None:
+        while not self._stopping():
+            try:
+                kafka.consume(
+                    self.settings,
+                    f"heartwood-{self.service}",
+                    self.door.consumer.topics(),
+                    self._offsets,
+                    self._receive,
+                    self._stopping,
+                    self._beat,
+                )
+            except BrokerError as error:
+                self._beat()
+                log.warning("the broker does not answer", error=str(error)[:200])
+                self.stop.wait(1.0)
+
+    def _offsets(self, cluster: str) -> dict[tuple[str, int], int]:
+        with self.sessions() as session:
+            return inbox.offsets(session, cluster)
+
+    def _receive(self, records: Sequence[Record], cluster: str) -> None:
+        """Apply a batch; while the database is away, wait for it, and give up to the supervisor in the end."""
+        for attempt in range(1, 31):
+            try:
+                inbox.receive(self.sessions, self.door.consumer, records, cluster, self._pause)
+                return
+            except DBAPIError as error:
+                if not is_passing(error) or attempt == 30 or self._stopping():
+                    raise
+                log.warning("the database does not answer", attempt=attempt)
+                self._beat()
+                self.stop.wait(min(0.2 * 2**attempt, 5.0))
+
+    def _pause(self, attempt: int) -> None:
+        self.stop.wait(0.02 * 4**attempt)
+
+    def _beat(self) -> None:
+        self.heard = time.monotonic()
+
+    def _timers(self) -> None:
+        self._repeat(lambda: timers.run_due(self.sessions, self.door.timers) > 0, 0.25)
+
+    def _jobs(self) -> None:
+        if self.door.jobs:
+            self._repeat(lambda: jobs.run_step(self.sessions, self.door.jobs), 0.1)
+
+    def _repeat(self, step: Callable[[], bool], idle: float) -> None:
+        """Do a step over and over; rest when there was nothing to do; wait when the fault may pass."""
+        unlucky = 0
+        while not self._stopping():
+            try:
+                if not step():
+                    self.stop.wait(idle)
+                unlucky = 0
+            except DBAPIError as error:
+                unlucky += 1
+                if not is_passing(error) or unlucky > 30:
+                    raise
+                log.warning("to be repeated", error=type(error).__name__)
+                self.stop.wait(min(0.05 * 2**unlucky, 5.0))
+
+
+class _Figures:
+    """What the worker tells Prometheus, read when asked."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def collect(self) -> Any:
+        """Counts of what happened to events, and the ages that should stay near zero."""
+        counts = self.worker.door.consumer.counts
+        events = CounterMetricFamily("heartwood_events", "Events received, by what became of them", labels=["outcome"])
+        for outcome, count in sorted(counts.items()):
+            events.add_metric([outcome], count)
+        yield events
+        with self.worker.sessions() as session:
+            ages = {
+                "heartwood_outbox_oldest_age_seconds": relay.oldest_unsent(session),
+                "heartwood_inbox_parked_oldest_age_seconds": inbox.oldest_parked(session),
+            }
+        for name, age in ages.items():
+            gauge = GaugeMetricFamily(name, "Age of the oldest waiting event")
+            gauge.add_metric([], age)
+            yield gauge
