@@ -4,9 +4,9 @@ h_n = SHA-256(h_{n-1} ‖ canonical JSON of the entry). Entries gather while a t
 end, institutions in one order, so that the lock on a chain's head is held for the shortest time.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from shared.db import Moment, Plumbing, act_for, tenant
 from shared.events.base import write_moment
 
 GENESIS = bytes(32)
+_DEED = ("at", "actor", "action", "subject", "request_id", "detail")
 
 
 class AuditEntry(Plumbing):
@@ -104,27 +105,20 @@ def verify(session: Session, institution: str) -> Break | None:
     """Follow an institution's chain from its beginning; name the first broken link, or None if it holds."""
     act_for(session, institution)
     number, digest = 0, GENESIS
-    for entry in _entries(session, institution):
-        number += 1
-        if entry.number != number:
-            return Break(institution, number, "the entry is missing")
-        deed = {name: getattr(entry, name) for name in ("at", "actor", "action", "subject", "request_id", "detail")}
-        digest = link(digest, _entry(institution, number, deed))
-        if digest != entry.hash:
-            return Break(institution, number, "the entry was changed")
+    statement = select(AuditEntry).where(AuditEntry.institution == institution).order_by(AuditEntry.number)
+    with contextlib.closing(session.scalars(statement.execution_options(yield_per=1000))) as entries:
+        for entry in entries:
+            number += 1
+            if entry.number != number:
+                return Break(institution, number, "the entry is missing")
+            deed = {name: getattr(entry, name) for name in _DEED}
+            digest = link(digest, _entry(institution, number, deed))
+            if digest != entry.hash:
+                return Break(institution, number, "the entry was changed")
     head = session.get(AuditHead, institution)
     if head is not None and (head.number, head.hash) != (number, digest):
         return Break(institution, number + 1, "entries are missing at the end")
     return None
-
-
-def _entries(session: Session, institution: str) -> Iterator[AuditEntry]:
-    yield from session.scalars(
-        select(AuditEntry)
-        .where(AuditEntry.institution == institution)
-        .order_by(AuditEntry.number)
-        .execution_options(yield_per=1000)
-    )
 
 
 def rules(service: str) -> list[str]:

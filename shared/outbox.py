@@ -38,6 +38,9 @@ class Outbox(Plumbing):
     request_id: Mapped[str] = mapped_column(String(64))
     state_topic: Mapped[str | None] = mapped_column(String(64))
 
+    # The application may write events but not read them, so nothing is read back on insert.
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012
+
 
 class OutboxSequence(Plumbing):
     """The last number given to an aggregate."""

@@ -237,6 +237,8 @@ def run(
     this relay, and the supervisor starts another.
     """
     with engine.connect() as connection:
+        # The lock lives as long as this connection: it must not go back to a pool with the lock still on it.
+        connection.detach()
         while (token := acquire(connection, patience)) is None:
             if stopping():
                 return

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from sqlalchemy.exc import DBAPIError
 
 from shared import inbox, jobs, kafka, relay, schema, timers
 from shared.db import engine, is_passing, sessions
 from shared.door import Door
+from shared.health import serve_health
 from shared.inbox import Record
 from shared.relay import BrokerError
 from shared.settings import Settings
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 #: A consumer that gives no sign of life for so long is taken for dead. [s]
 SILENCE = 300.0
+#: An outbox older than this means that events do not reach the broker. [s]
+OUTBOX_AGE_LIMIT = 300.0
 
 
 class Worker:
@@ -47,7 +50,7 @@ class Worker:
         if self.settings.metrics_port:
             registry = CollectorRegistry()
             registry.register(_Figures(self))
-            start_http_server(self.settings.metrics_port, addr=self.settings.host, registry=registry)
+            serve_health(self.settings.host, self.settings.metrics_port, registry, self._ready)
         parts: list[tuple[str, Callable[[], None]]] = [
             ("relay", self._relay),
             ("consumer", self._consume),
@@ -69,6 +72,14 @@ class Worker:
             return 1
         log.info("worker stopped", service=self.service)
         return 0
+
+    def _ready(self) -> dict[str, Any]:
+        """Say whether events can come and go."""
+        with self.sessions() as session:
+            age = relay.oldest_unsent(session)
+        heard = time.monotonic() - self.heard
+        ready = age < OUTBOX_AGE_LIMIT and heard < SILENCE and self.failure is None
+        return {"ready": ready, "outbox_oldest_age_seconds": round(age, 3), "consumer_silent_seconds": round(heard, 3)}
 
     def _guard(self, name: str, part: Callable[[], None]) -> None:
         try:

@@ -77,8 +77,8 @@ def maximum_principal(value_fen: int, max_loan_to_value: float) -> int:
     >>> maximum_principal(100_000_000, 0.6)
     60000000
     """
-    # Rounded before it is floored, or 0.57 of 100 would lose a fen to binary fractions.
-    return math.floor(round(value_fen * max_loan_to_value, 6))
+    # In whole millionths, or 0.57 of 100 would lose a fen to binary fractions.
+    return value_fen * round(max_loan_to_value * 1_000_000) // 1_000_000
 
 
 def margin_value(balance: float, margin_loan_to_value: float) -> float:

@@ -1,0 +1,259 @@
+"""The one console command, `heartwood`: it runs the stack, one role of it, and what operators need."""
+
+import importlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from deploy.issuer import ROLES, DevelopmentIssuer
+from deploy.stack import DEFAULT_PORT, Stack, StackError, running
+from shared import audit, db, inbox, logs, schema
+from shared.errors import RefusalError
+from shared.schema import SERVICES
+from shared.settings import Settings, SettingsError, settings
+
+console = Console()
+STATE = Path("var/stack")
+service_argument = click.argument("service", type=click.Choice(SERVICES))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def heartwood() -> None:
+    """Underwriting of forests as carbon assets: sink + credit + insurance + guarantee."""
+
+
+def main() -> None:
+    """Run the command; say in one line what is wrong."""
+    try:
+        heartwood(standalone_mode=True)
+    except (SettingsError, StackError, schema.SchemaError, RefusalError) as error:
+        console.print(f"[red]{error}[/red]", highlight=False)
+        sys.exit(1)
+
+
+# -- roles ------------------------------------------------------------------------------------------------------------
+
+
+@heartwood.command()
+@service_argument
+def serve(service: str) -> None:
+    """Serve a service's HTTP API."""
+    from deploy.serve import serve as run
+
+    configured = settings()
+    logs.set_up(configured.log, service=service, role="serve")
+    _need(configured, "HEARTWOOD_DATABASE_URL")
+    run(service, configured)
+
+
+@heartwood.command()
+@service_argument
+def work(service: str) -> None:
+    """Run a service's relay, consumer, timers and jobs."""
+    from shared.worker import Worker
+
+    configured = settings()
+    logs.set_up(configured.log, service=service, role="work")
+    _need(configured, "HEARTWOOD_WORKER_DATABASE_URL")
+    door = importlib.import_module(f"services.{service}.consumers").DOOR
+    sys.exit(Worker(service, configured, door).run())
+
+
+@heartwood.command()
+@service_argument
+@click.option("--undo", is_flag=True, help="Take every migration back. All data of the service are lost.")
+def migrate(service: str, undo: bool) -> None:
+    """Bring a service's database to this code's schema, as its owner."""
+    configured = settings()
+    _need(configured, "HEARTWOOD_OWNER_DATABASE_URL")
+    owner = db.engine(configured.owner_database_url)
+    try:
+        if undo:
+            schema.undo(service, owner)
+        else:
+            schema.migrate(service, owner)
+            schema.demand_current(service, owner)
+    finally:
+        owner.dispose()
+    console.print(f"{service}: {'nothing left' if undo else 'at ' + ', '.join(sorted(schema.heads(service)))}")
+
+
+# -- the embedded stack -----------------------------------------------------------------------------------------------
+
+
+@heartwood.command()
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True, help="Where it keeps all.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="First of the services' ports.")
+@click.option("--broker-port", default=None, type=int, help="Port of the broker; any free one by default.")
+def up(state: Path, port: int, broker_port: int | None) -> None:
+    """Run the whole stack on this machine until Ctrl-C."""
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda n, _: stopping.append(n))
+    began = time.monotonic()
+    with running(Stack(state, port, broker_port, say=lambda line: console.print(f"[dim]· {line}[/dim]"))) as stack:
+        _welcome(stack, time.monotonic() - began)
+        while not stopping:
+            stack.supervise()
+            time.sleep(0.2)
+        console.print("[dim]· stopping[/dim]")
+    console.print("stopped; start again with the same command, nothing is lost")
+
+
+def _welcome(stack: Stack, seconds: float) -> None:
+    table = Table(title=f"Heartwood is up ({seconds:.0f} s)", title_justify="left")
+    for column in ("service", "address", "API pages", "health"):
+        table.add_column(column)
+    for service in SERVICES:
+        address = stack.url(service)
+        table.add_row(service, address, f"{address}/v1/docs", f"{address}/readyz")
+    console.print(table)
+    folder = stack.state / "tokens"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    people = [
+        ("bureau", "bureau-shuozhou"),
+        ("bureau-approver", "bureau-shuozhou"),
+        ("officer", "bank-yanmen"),
+        ("credit-approver", "bank-yanmen"),
+        ("insurer", "insurer-jinbei"),
+        ("guarantor", "guarantor-shuozhou"),
+        ("auditor", "bank-yanmen"),
+    ]
+    tokens = Table(title="Tokens (12 hours), one file for each role", title_justify="left")
+    for column in ("role", "institution", "file"):
+        tokens.add_column(column, no_wrap=True)
+    for role, institution in people:
+        path = folder / f"{role}.jwt"
+        path.touch(mode=0o600)
+        path.write_text(stack.token(role, institution), encoding="ascii")
+        tokens.add_row(role, institution, str(path))
+    console.print(tokens)
+    console.print("Ctrl-C stops everything. Logs are in " + str(stack.state / "logs"))
+
+
+@heartwood.command()
+@click.argument("role", type=click.Choice(list(ROLES)))
+@click.argument("institution")
+@click.option("--subject", default=None, help="Who; the role at the institution by default.")
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True)
+def token(role: str, institution: str, subject: str | None, state: Path) -> None:
+    """Print a development token for a role at an institution."""
+    click.echo(DevelopmentIssuer(state / "issuer", settings()).token(role, institution, subject))
+
+
+@heartwood.command()
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True)
+@click.option("--port", default=DEFAULT_PORT, show_default=True)
+def doctor(state: Path, port: int) -> None:
+    """Find what keeps Heartwood from running here, and say how to mend it."""
+    from deploy.doctor import examine
+
+    findings = examine(state, port)
+    for finding in findings:
+        mark = "[green]ok  [/green]" if finding.ok else "[red]bad [/red]"
+        console.print(f"{mark} {finding.what}: {finding.found}", highlight=False)
+        if not finding.ok:
+            console.print(f"     → {finding.fix}", highlight=False)
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@heartwood.command()
+@click.option("--state", type=click.Path(path_type=Path), default=Path("var/demo"), show_default=True)
+@click.option("--port", default=DEFAULT_PORT + 200, show_default=True)
+@click.option("--keep-up", is_flag=True, help="Leave the stack running at the end, until Ctrl-C.")
+def demo(state: Path, port: int, keep_up: bool) -> None:
+    """Play the whole story on a fresh stack, through real HTTP and real Kafka, and say whether it came out right."""
+    from deploy.demo.story import play
+
+    sys.exit(play(state, port, keep_up, console))
+
+
+# -- operators --------------------------------------------------------------------------------------------------------
+
+
+@heartwood.group()
+def dead() -> None:
+    """List, show and replay events that could not be applied."""
+
+
+def _worker_sessions() -> Any:
+    configured = settings()
+    _need(configured, "HEARTWOOD_WORKER_DATABASE_URL")
+    return db.sessions(db.engine(configured.worker_database_url))
+
+
+@dead.command("list")
+@click.option("--limit", default=100, show_default=True)
+def dead_list(limit: int) -> None:
+    """List the dead letters that were not replayed."""
+    with _worker_sessions()() as session:
+        letters = inbox.dead_letters(session, limit)
+    table = Table("id", "at", "topic", "partition", "offset", "reason")
+    for letter in letters:
+        where = (letter.topic, str(letter.partition), str(letter.offset))
+        table.add_row(str(letter.id), f"{letter.at:%Y-%m-%d %H:%M:%S}", *where, letter.reason)
+    console.print(table if letters else "no dead letters")
+
+
+@dead.command("show")
+@click.argument("letter_id", type=click.UUID)
+def dead_show(letter_id: UUID) -> None:
+    """Show one dead letter whole: headers, bytes, reason."""
+    with _worker_sessions()() as session:
+        letter = db.found(session, inbox.DeadLetter, letter_id)
+    shown = {
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "reason": letter.reason,
+        "headers": {name: (inbox._bytes(value) or b"").decode("utf-8", "replace") for name, value in letter.headers},
+        "value": (letter.value or b"").decode("utf-8", "replace"),
+    }
+    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+@dead.command("replay")
+@service_argument
+@click.argument("letter_id", type=click.UUID)
+def dead_replay(service: str, letter_id: UUID) -> None:
+    """Apply one dead letter now; a second replay changes nothing."""
+    door = importlib.import_module(f"services.{service}.consumers").DOOR
+    with _worker_sessions().begin() as session:
+        console.print(inbox.replay(session, door.consumer, letter_id))
+
+
+@heartwood.group("audit")
+def audit_group() -> None:
+    """Check the audit trail."""
+
+
+@audit_group.command("verify")
+@click.argument("institutions", nargs=-1)
+def audit_verify(institutions: tuple[str, ...]) -> None:
+    """Follow the hash chain of each institution; name the first broken link of one that does not hold."""
+    broken = 0
+    with _worker_sessions()() as session:
+        names = institutions or tuple(session.scalars(db.select(audit.AuditHead.institution)).all())
+        for institution in sorted(names):
+            found = audit.verify(session, institution)
+            broken += found is not None
+            console.print(f"{institution}: {f'entry {found.number}: {found.what}' if found else 'the chain holds'}")
+    sys.exit(1 if broken else 0)
+
+
+def _need(configured: Settings, name: str) -> None:
+    value = getattr(configured, name.removeprefix("HEARTWOOD_").lower())
+    if not value:
+        raise SettingsError(f"{name} is missing: set it, or {name}_FILE")
+
+
+if __name__ == "__main__":
+    main()

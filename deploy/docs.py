@@ -1,0 +1,114 @@
+"""Documents that are made from the code and committed: whoever changes an interface sees it in the diff."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from shared.events import REGISTRY, TOPICS, json_schema
+from shared.schema import SERVICES
+from shared.settings import settings
+
+#: No document needs a database; an engine only connects when it is used.
+_NOWHERE = {"HEARTWOOD_DATABASE_URL": "postgresql+psycopg://nobody@/nowhere", "HEARTWOOD_JWKS": "nowhere"}
+
+
+def write(folder: Path, check: bool = False) -> list[Path]:
+    """Write what differs, or only name it when checking."""
+    stale = []
+    for path, text in documents(folder).items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(path)
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    return stale
+
+
+def documents(folder: Path) -> dict[Path, str]:
+    """Every generated document with its text."""
+    made: dict[Path, Any] = {folder / "openapi" / f"{service}.json": openapi(service) for service in SERVICES}
+    for name, event in REGISTRY.items():
+        made[folder / "events" / f"{name}.json"] = json_schema(event)
+    made[folder / "asyncapi.json"] = asyncapi()
+    return {path: json.dumps(data, indent=2, ensure_ascii=False) + "\n" for path, data in made.items()}
+
+
+def openapi(service: str) -> dict[str, Any]:
+    """The OpenAPI document that a service serves."""
+    app = importlib.import_module(f"services.{service}.app").create_app(settings(_NOWHERE))
+    document: dict[str, Any] = app.test_client().get("/v1/openapi.json").get_json()
+    return document
+
+
+def asyncapi() -> dict[str, Any]:
+    """AsyncAPI 3: who sends what on which topic, payloads by reference to the event schemas."""
+    messages = {
+        event.__name__: {
+            "name": name,
+            "title": event.__name__,
+            "summary": " ".join((event.__doc__ or "").split()),
+            "contentType": "application/json",
+            "headers": {"$ref": "#/components/schemas/Envelope"},
+            "payload": {"$ref": f"./events/{name}.json"},
+        }
+        for name, event in REGISTRY.items()
+    }
+    channels, operations = {}, {}
+    states = {event.STATE_TOPIC: event for event in REGISTRY.values() if event.STATE_TOPIC}
+    for topic in (*TOPICS, *states):
+        inside = [e.__name__ for e in REGISTRY.values() if topic in (e.TOPIC, e.STATE_TOPIC)]
+        channels[topic] = {
+            "address": topic,
+            "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in inside},
+            "bindings": {
+                "kafka": {"topicConfiguration": {"cleanup.policy": ["compact" if topic in states else "delete"]}}
+            },
+        }
+        operations[f"send.{topic}"] = {"action": "send", "channel": {"$ref": f"#/channels/{topic}"}}
+    for service in SERVICES:
+        handled = importlib.import_module(f"services.{service}.consumers").HANDLERS
+        for topic in sorted({event.TOPIC for event in handled}):
+            operations[f"{service}.receives.{topic}"] = {
+                "action": "receive",
+                "channel": {"$ref": f"#/channels/{topic}"},
+                "messages": [
+                    {"$ref": f"#/channels/{topic}/messages/{event.__name__}"}
+                    for event in handled
+                    if topic == event.TOPIC
+                ],
+            }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Heartwood events",
+            "version": "1.0.0",
+            "description": "CloudEvents 1.0 in the Kafka binary binding. Delivered at least once, numbered from 1 for"
+            " each key by ce_sequence; apply each number once, in order.",
+        },
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages, "schemas": {"Envelope": _envelope()}},
+    }
+
+
+def _envelope() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "description": "Kafka headers of every event",
+        "properties": {
+            "ce_specversion": {"const": "1.0"},
+            "ce_id": {"type": "string", "format": "uuid", "description": "The same on every delivery"},
+            "ce_type": text,
+            "ce_source": text,
+            "ce_subject": {**text, "description": "The aggregate: also the Kafka key"},
+            "ce_time": {"type": "string", "format": "date-time"},
+            "ce_sequence": {**text, "description": "1, 2, 3 … without gaps for each topic and subject"},
+            "ce_institution": {**text, "description": "Whose act this is"},
+            "ce_traceparent": {**text, "description": "W3C trace context"},
+            "ce_requestid": text,
+            "content-type": {"const": "application/json"},
+        },
+        "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "ce_time", "ce_sequence"],
+    }

@@ -1,0 +1,176 @@
+"""Training refuses leaks and is reproducible; a card that was touched is not served."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.credit.leak_screen import LEAK_COLUMNS, LeakError, leak_proof, refuse_leaks
+from services.credit.scorecard_file import MODELS, ScorecardError, load_scorecard
+from services.credit.scorecard_fit import Variable
+from services.credit.training import VARIABLES, artefact_bytes, read_rows, train
+
+ROOT = Path(__file__).parents[2]
+AGRICULTURE = ROOT / "data" / "loans" / "sba_agri_forestry_loans.csv"
+FORESTRY = ROOT / "data" / "loans" / "sba_forestry_loans.csv"
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return read_rows(AGRICULTURE)
+
+
+@pytest.fixture(scope="module")
+def labelled(rows: Rows) -> tuple[Rows, list[int]]:
+    known = [row for row in rows if row["MIS_Status"]]
+    return known, [int(row["MIS_Status"] == "CHGOFF") for row in known]
+
+
+def proposal(column: str) -> Variable:
+    return replace(VARIABLES[1], name="proposal", columns=(column,), read=lambda row: float(row[column] or 0))
+
+
+@pytest.mark.parametrize("column", LEAK_COLUMNS)
+def test_a_column_that_leaks_is_refused_by_name_with_its_proof(rows: Rows, column: str) -> None:
+    with pytest.raises(LeakError) as refusal:
+        train(rows, "", variables=(*VARIABLES, proposal(column)))
+    assert column in str(refusal.value)
+    assert LEAK_COLUMNS[column] in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda term: term,
+        lambda term: str(int(term) * 30),
+        lambda term: str(float(term) / 12),
+        lambda term: str(7 * int(term) + 5),
+        lambda term: f"{int(term)} months",
+    ],
+    ids=["renamed", "in days", "in years", "scaled and shifted", "as text"],
+)
+@pytest.mark.parametrize("file", [AGRICULTURE, FORESTRY], ids=lambda path: path.stem)
+def test_term_under_another_name_is_found(disguise: Callable[[str], str], file: Path) -> None:
+    known = [row for row in read_rows(file) if row["MIS_Status"]]
+    planted = [{key: value for key, value in row.items() if key != "Term"} | {"Plan": disguise(row["Term"])}
+               for row in known]  # fmt: skip
+    outcomes = [int(row["MIS_Status"] == "CHGOFF") for row in known]
+    with pytest.raises(LeakError, match=r"Plan may not be used for training: .*AUC 0\.[89]"):
+        refuse_leaks(planted, outcomes, ["Plan"])
+
+
+def test_training_refuses_term_written_over_an_honest_column(rows: Rows) -> None:
+    planted = [row | {"NoEmp": row["Term"]} for row in rows]
+    with pytest.raises(LeakError, match="NoEmp"):
+        train(planted, "")
+
+
+def test_a_copy_of_a_late_column_is_recognised_by_its_values(labelled: tuple[Rows, list[int]]) -> None:
+    known, outcomes = labelled
+    copies = [row | {"PaidOut": row["DisbursementGross"]} for row in known]
+    proof = leak_proof(copies, outcomes, "PaidOut")
+    assert proof is not None
+    assert "copy of DisbursementGross" in proof
+
+
+@pytest.mark.parametrize("column", ["NoEmp", "NewExist", "GrAppv", "SBA_Appv", "RevLineCr", "LowDoc", "NAICS", "State"])
+def test_honest_columns_pass_the_screen(labelled: tuple[Rows, list[int]], column: str) -> None:
+    known, outcomes = labelled
+    assert leak_proof(known, outcomes, column) is None
+
+
+def test_the_committed_card_is_rebuilt_byte_for_byte(rows: Rows) -> None:
+    committed = (MODELS / "scorecard.json").read_bytes()
+    later = [row for row in read_rows(FORESTRY) if int(row["ApprovalFY"]) > 2003]
+    card = train(rows, hashlib.sha256(AGRICULTURE.read_bytes()).hexdigest(), later_rows=later)
+    # The card was built by the versions it names; another version that gives the same numbers is welcome.
+    card["training"]["libraries"] = json.loads(committed)["training"]["libraries"]
+    assert artefact_bytes(card) == committed
+
+
+def test_the_card_states_what_it_is(rows: Rows) -> None:
+    document = load_scorecard().document
+    assert "NOT calibrated for Chinese forest lending" in document["note"]
+    assert document["training"]["data_sha256"] == hashlib.sha256(AGRICULTURE.read_bytes()).hexdigest()
+    assert not {feature["name"] for feature in document["features"]} & set(LEAK_COLUMNS)
+    assert all(feature["coefficient"] < 0 for feature in document["features"])
+    assert len(document["parity"]) >= 200
+    assert sum(None in row["features"].values() for row in document["parity"]) > 10
+
+
+def test_the_metrics_are_better_than_the_base_rate_and_the_drift_alarm_fires() -> None:
+    metrics = load_scorecard().document["metrics"]
+    for name in ("cross_validated", "cross_validated_without_114"):
+        assert metrics[name]["brier"]["mean"] < metrics[name]["brier_of_base_rate"]
+        assert metrics[name]["auc"]["mean"] > 0.5 + 2 * metrics[name]["auc"]["sd"]
+    later = metrics["out_of_time"]
+    assert later["psi_band"] == "alarm"
+    recalibrated = later["recalibrated_on_2001_tested_2002_2003"]
+    assert abs(recalibrated["mean_pd"] / recalibrated["observed"] - 1) < 0.2
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    shutil.copytree(MODELS, tmp_path / "models")
+    return tmp_path / "models"
+
+
+def rewrite(models: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a card and sign the change, as a careless hand with access to both files would."""
+    document = json.loads((models / "scorecard.json").read_bytes())
+    change(document)
+    content = artefact_bytes(document)
+    (models / "scorecard.json").write_bytes(content)
+    (models / "MANIFEST.json").write_text(
+        json.dumps({"scorecard.json": {"sha256": hashlib.sha256(content).hexdigest()}})
+    )
+
+
+def test_a_card_with_one_byte_changed_is_refused(models: Path) -> None:
+    content = bytearray((models / "scorecard.json").read_bytes())
+    content[len(content) // 2] ^= 1
+    (models / "scorecard.json").write_bytes(bytes(content))
+    with pytest.raises(ScorecardError, match="SHA-256"):
+        load_scorecard(models)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card.update(intercept=card["intercept"] + 1e-9), "parity row 0"),
+        (lambda card: card["features"][2]["edges"].pop(0), "parity row"),
+        (lambda card: card["features"][0].update(coefficient=-card["features"][0]["coefficient"]), "parity row"),
+        (lambda card: card["features"][1]["missing"].update(policy="refuse"), "cannot be scored"),
+        (lambda card: card.update(parity=card["parity"][:199]), "at least 200"),
+        (lambda card: card.pop("scale"), "no scorecard"),
+    ],
+    ids=["intercept", "edge", "sign", "missing policy", "fewer parity rows", "no scale"],
+)
+def test_a_signed_card_that_computes_something_else_is_refused(
+    models: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    rewrite(models, change)
+    with pytest.raises(ScorecardError, match=message):
+        load_scorecard(models)
+
+
+def test_a_card_without_a_manifest_is_refused(models: Path) -> None:
+    (models / "MANIFEST.json").unlink()
+    with pytest.raises(ScorecardError, match="cannot be read"):
+        load_scorecard(models)
+
+
+def test_serving_imports_no_training_library() -> None:
+    code = (
+        "import sys; from services.credit.scorecard_file import load_scorecard; load_scorecard(); "
+        "assert not {'sklearn', 'pickle5', 'joblib', 'scipy', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
