@@ -12,6 +12,7 @@ from uuid import UUID
 import click
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import select
 
 from deploy.issuer import ROLES, DevelopmentIssuer
 from deploy.stack import DEFAULT_PORT, Stack, StackError, running
@@ -176,6 +177,18 @@ def demo(state: Path, port: int, keep_up: bool) -> None:
     sys.exit(play(state, port, keep_up, console))
 
 
+@heartwood.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail if a file is not up to date.")
+def docs(check: bool) -> None:
+    """Write the generated documents: OpenAPI of each service, event schemas, AsyncAPI."""
+    from deploy.docs import write
+
+    stale = write(Path("docs"), check)
+    for path in stale:
+        console.print(f"{'not up to date' if check else 'written'}: {path}", highlight=False)
+    sys.exit(1 if check and stale else 0)
+
+
 # -- operators --------------------------------------------------------------------------------------------------------
 
 
@@ -241,7 +254,7 @@ def audit_verify(institutions: tuple[str, ...]) -> None:
     """Follow the hash chain of each institution; name the first broken link of one that does not hold."""
     broken = 0
     with _worker_sessions()() as session:
-        names = institutions or tuple(session.scalars(db.select(audit.AuditHead.institution)).all())
+        names = institutions or tuple(session.scalars(select(audit.AuditHead.institution)).all())
         for institution in sorted(names):
             found = audit.verify(session, institution)
             broken += found is not None

@@ -54,7 +54,8 @@ def asyncapi() -> dict[str, Any]:
         }
         for name, event in REGISTRY.items()
     }
-    channels, operations = {}, {}
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
     states = {event.STATE_TOPIC: event for event in REGISTRY.values() if event.STATE_TOPIC}
     for topic in (*TOPICS, *states):
         inside = [e.__name__ for e in REGISTRY.values() if topic in (e.TOPIC, e.STATE_TOPIC)]
@@ -90,6 +91,10 @@ def asyncapi() -> dict[str, Any]:
         "operations": operations,
         "components": {"messages": messages, "schemas": {"Envelope": _envelope()}},
     }
+
+
+def _policy(topic: str, states: dict[Any, Any]) -> str:
+    return "compact" if topic in states else "delete"
 
 
 def _envelope() -> dict[str, Any]:

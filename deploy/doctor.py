@@ -1,5 +1,6 @@
 """What keeps Heartwood from running on a machine, each finding with its fix."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -45,9 +46,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _libraries() -> Iterator[Finding]:
-    from kafka.record import util
-
-    fast = util.crc32c_c is not None
+    fast = importlib.util.find_spec("crc32c") is not None
     yield Finding("crc32c", fast, "compiled" if fast else "pure Python, 7 times slower", "run `make setup`")
     import psycopg
 
@@ -62,9 +61,7 @@ def _binaries() -> Iterator[Finding]:
         folder = postgres_programs()
         yield Finding("PostgreSQL", True, str(folder.name))
     except Exception as error:
-        yield Finding(
-            "PostgreSQL", False, str(error), "run `make setup`, or set the HEARTWOOD_*_DATABASE_URL variables"
-        )
+        yield Finding("PostgreSQL", False, str(error), "run `make setup`, or use a PostgreSQL of your own")
 
 
 def _disk(state: Path) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 import urllib.error
@@ -175,7 +176,7 @@ class Stack:
             "HEARTWOOD_WORKER_DATABASE_URL": self.postgres.url(f"{service}_worker", service),
             "HEARTWOOD_OWNER_DATABASE_URL": self.postgres.url(f"{service}_owner", service),
             "HEARTWOOD_KAFKA_BOOTSTRAP": self.broker.bootstrap,
-            # This broker lets a first group join wait half the session timeout, and answers a fetch after half the wait.
+            # This broker lets a first group join wait half the session timeout, and a fetch half its wait.
             "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS": "6000",
             "HEARTWOOD_KAFKA_FETCH_WAIT_MS": "20",
             "HEARTWOOD_JWKS": str(self.issuer.jwks),
@@ -285,8 +286,6 @@ def _ready(address: str) -> bool:
 
 
 def _listening(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         probe.settimeout(0.3)
         return probe.connect_ex((HOST, port)) == 0
