@@ -24,14 +24,7 @@ ROOMS = (
     "migrations",
 )
 #: The doors: the only files that open or close a transaction.
-DOORS = {
-    "shared/web.py",
-    "shared/inbox.py",
-    "shared/timers.py",
-    "shared/jobs.py",
-    "shared/relay.py",
-    "shared/schema.py",
-}
+DOORS = {f"shared/{name}.py" for name in ("web", "inbox", "timers", "jobs", "relay", "schema")}
 
 
 def sources(*folders: str) -> list[Path]:

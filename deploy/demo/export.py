@@ -110,7 +110,7 @@ def _svg_lines(made: Programme) -> Iterator[str]:
     yield _text(
         _MARGIN,
         _HEIGHT - 34,
-        "合计数为公布的目标；县区与小班的划分、位置和边界均为虚构，虚线框不是行政界线。",
+        "合计数为公布的目标；县区与林班的划分、位置和边界均为虚构，虚线框不是行政界线。",
         13,
         "#8a1c1c",
     )
@@ -166,9 +166,10 @@ def _county(county: County) -> Iterator[str]:
 
 def _county_label(county: County, parcels: list[Parcel]) -> Iterator[str]:
     left, top = _xy((county.west, county.north))
-    yield _text(left + 6, top + 20, f"{county.zh} {county.en}", 17, "#222", weight="bold")
+    yield _text(left, top - 5, f"{county.zh} {county.en}", 15, "#222", weight="bold")
     area_mu = sum(parcel.area_mu for parcel in parcels)
-    yield _text(left + 6, top + 37, f"{area_mu / 10_000:.2f} 万亩 · {len(parcels)} parcels", 12, "#444")
+    words = f"{area_mu / 10_000:.2f} 万亩 · {len(parcels)} 林班 parcels"
+    yield _text(left + 128, top - 5, words, 11, "#444")
 
 
 def _legend(made: Programme) -> Iterator[str]:

@@ -36,9 +36,9 @@ class County:
 COUNTIES = {
     county.code: county
     for county in (
-        County(code="shuocheng", zh="朔城区", en="Shuocheng", west=112.00, south=39.10, east=112.61, north=39.41),
-        County(code="pinglu", zh="平鲁区", en="Pinglu", west=111.92, south=39.43, east=112.61, north=39.79),
-        County(code="shanyin", zh="山阴县", en="Shanyin", west=112.64, south=39.20, east=112.97, north=39.78),
+        County(code="shuocheng", zh="朔城区", en="Shuocheng", west=112.00, south=39.10, east=112.61, north=39.395),
+        County(code="pinglu", zh="平鲁区", en="Pinglu", west=111.92, south=39.43, east=112.61, north=39.775),
+        County(code="shanyin", zh="山阴县", en="Shanyin", west=112.64, south=39.20, east=112.97, north=39.77),
         County(code="yingxian", zh="应县", en="Yingxian", west=113.00, south=39.28, east=113.55, north=39.70),
         County(code="youyu", zh="右玉县", en="Youyu", west=112.05, south=39.81, east=112.66, north=40.28),
         County(code="huairen", zh="怀仁市", en="Huairen", west=112.81, south=39.80, east=113.31, north=40.08),
@@ -63,7 +63,7 @@ def cells(county: County, number: int, rng: Random) -> list[tuple[Point, Point]]
     if number > columns * rows:
         raise ValueError(f"{county.code} has {columns * rows} cells, too few for {number} parcels")
     # Forest lies in clumps, so that one fire can meet several parcels.
-    clumps = [(rng.random() * columns, rng.random() * rows) for _ in range(max(3, number // 14))]
+    clumps = [(rng.random() * columns, rng.random() * rows) for _ in range(max(4, number // 10))]
     places = [(column, row) for row in range(rows) for column in range(columns)]
     remoteness = {
         (column, row): min(math.hypot(column - x, row - y) for x, y in clumps) + 2.0 * rng.random()

@@ -136,7 +136,7 @@ class Programme:
             "title": {"zh": "朔州林业碳汇演示数据", "en": "Demo data of a forest programme in Shuozhou"},
             "synthetic": True,
             "note": {
-                "zh": "面积、蓄积和年度造林任务的合计数来自主管部门公布的目标；县区与小班的划分、位置、边界、树种、年份"
+                "zh": "面积、蓄积和年度造林任务的合计数来自主管部门公布的目标；县区与林班的划分、位置、边界、树种、年份"
                 "及其余各项均为程序生成的虚构数据，不是调查成果，也不是权属或边界依据。",
                 "en": "The totals of area, growing stock and yearly planting are the bureau's published aims. Their "
                 "split over counties and parcels, and every place, outline, species, year and other figure, is "

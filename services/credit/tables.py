@@ -1,11 +1,427 @@
-"""Tables of the credit database."""
+"""Tables of the credit database, and the queries that several actions share."""
 
-from sqlalchemy.orm import DeclarativeBase
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, case, func, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from shared import db
+from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, TonnesColumn, Versioned
+
+#: Every state a loan can be in. What leads from one to another stands in actions/states.py.
+STATES = (
+    "applied",
+    "scored",
+    "referred",
+    "declined",
+    "structuring",
+    "proposed",
+    "offered",
+    "binding",
+    "ready",
+    "performing",
+    "margin_called",
+    "defaulted",
+    "enforcing",
+    "closed",
+    "withdrawn",
+    "expired",
+)
 
 
 class Base(DeclarativeBase):
     """The credit service's own metadata."""
 
     metadata = db.metadata()
+
+
+def _one_of(column: str, values: Iterable[str]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+# -- copies of what the register tells everybody ----------------------------------------------------------------------
+
+
+class Valuation(Base):
+    """The latest valuation of a forest, as the register published it."""
+
+    __tablename__ = "valuations"
+
+    asset_id: Mapped[UUID] = mapped_column(primary_key=True)
+    valuation_id: Mapped[UUID]
+    version: Mapped[int]
+    as_of: Mapped[date]
+    valid_until: Mapped[date]
+    county: Mapped[str] = mapped_column(String(64))
+    area_ha: Mapped[RateColumn]
+    longitude: Mapped[RateColumn]
+    latitude: Mapped[RateColumn]
+    title_until: Mapped[date]
+    crediting_until: Mapped[date]
+    #: Name and share of each species, decimal strings.
+    species: Mapped[list[Any]] = mapped_column(JSONB)
+    #: Yearly probability of each peril, decimal strings.
+    hazards: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    #: Net tonnes of each verification date, decimal strings.
+    removals: Mapped[list[Any]] = mapped_column(JSONB)
+    #: Sum of the mean removals: what a pledge of tonnes is a share of.
+    forecast_tonnes: Mapped[TonnesColumn]
+    free_tonnes: Mapped[TonnesColumn]
+    pledged_tonnes: Mapped[TonnesColumn]
+    price_curve: Mapped[str] = mapped_column(String(128))
+    spot_price: Mapped[MoneyColumn]
+    pv_mean: Mapped[MoneyColumn]
+    pv_p05: Mapped[MoneyColumn]
+    pv_p10: Mapped[MoneyColumn]
+    pv_p50: Mapped[MoneyColumn]
+    pv_p90: Mapped[MoneyColumn]
+    pv_p95: Mapped[MoneyColumn]
+    liquidity_haircut: Mapped[RateColumn]
+    inputs_hash: Mapped[str] = mapped_column(String(128))
+    parameters_hash: Mapped[str] = mapped_column(String(128))
+    unverified_parameters: Mapped[list[Any]] = mapped_column(JSONB)
+    received_at: Mapped[Moment]
+
+
+# -- loans ------------------------------------------------------------------------------------------------------------
+
+
+class Loan(Versioned, Base):
+    """A loan, from its application on: what was asked, where it stands, and what flowed.
+
+    Principal goes three ways and never vanishes: `disbursed = principal_repaid + recovered + balance + unrecovered`
+    counts what the debtor owes; at the end `disbursed = principal_repaid + guarantee_received + recovered_by_bank +
+    written_off − bank_surplus` counts what the bank has.
+    """
+
+    __tablename__ = "loans"
+    __table_args__ = (
+        Index("ix_loans_institution_state_id", "institution", "state", "id"),
+        CheckConstraint(_one_of("state", STATES), name="state"),
+        CheckConstraint("amount > 0 AND term_months > 0 AND grace_months BETWEEN 0 AND term_months - 1", name="terms"),
+        CheckConstraint("guaranteed_share BETWEEN 0 AND 1", name="guaranteed_share"),
+        CheckConstraint("disbursed = 0 OR disbursed = amount", name="disbursed_whole"),
+        CheckConstraint(
+            "(state IN ('performing', 'margin_called', 'defaulted', 'enforcing', 'closed')) = (disbursed > 0)",
+            name="disbursed_once_live",
+        ),
+        CheckConstraint(
+            "balance >= 0 AND interest_due >= 0 AND principal_repaid >= 0 AND recovered >= 0 AND unrecovered >= 0"
+            " AND interest_paid >= 0 AND guarantee_received >= 0 AND recovered_by_bank >= 0 AND surplus >= 0"
+            " AND bank_surplus >= 0 AND written_off >= 0",
+            name="no_negative_money",
+        ),
+        CheckConstraint("disbursed = principal_repaid + recovered + balance + unrecovered", name="debt_adds_up"),
+        CheckConstraint(
+            "state <> 'closed' OR (balance = 0 AND disbursed + bank_surplus"
+            " = principal_repaid + guarantee_received + recovered_by_bank + written_off)",
+            name="money_adds_up",
+        ),
+        CheckConstraint(
+            "(state IN ('defaulted', 'enforcing')) = (default_balance IS NOT NULL) OR state = 'closed'", name="default"
+        ),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    state: Mapped[str] = mapped_column(String(16))
+    #: How many times the state changed: the number of the last line of its history.
+    steps: Mapped[int] = mapped_column(default=0)
+    applied_by: Mapped[str] = mapped_column(String(128))
+    applied_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    # What was asked.
+    borrower_reference: Mapped[str] = mapped_column(String(64))
+    borrower_kind: Mapped[str] = mapped_column(String(32))
+    #: Stable pseudonym of the borrower for the other institutions.
+    obligor: Mapped[str] = mapped_column(String(32))
+    features: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    small_or_farmer: Mapped[bool]
+    amount: Mapped[MoneyColumn]
+    term_months: Mapped[int]
+    repayment: Mapped[str] = mapped_column(String(32))
+    grace_months: Mapped[int]
+    insurer: Mapped[str] = mapped_column(String(64))
+    guarantor: Mapped[str] = mapped_column(String(64))
+    scheme: Mapped[str] = mapped_column(String(64))
+    guaranteed_share: Mapped[RateColumn]
+    #: County of the largest part of the collateral; unknown while no asset is valued.
+    county: Mapped[str | None] = mapped_column(String(64))
+
+    # What stopped it.
+    blocked_by: Mapped[str | None] = mapped_column(String(16))
+    reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+
+    # Deadlines.
+    legs_by: Mapped[Moment | None]
+    offer_expires_at: Mapped[Moment | None]
+    bind_by: Mapped[Moment | None]
+    drawdown_by: Mapped[Moment | None]
+    cure_by: Mapped[Moment | None]
+
+    # The offer, exactly as it was put before the second person.
+    annual_rate: Mapped[RateColumn | None]
+    days_per_year: Mapped[int | None]
+    offer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    offer_hash: Mapped[str | None] = mapped_column(String(64))
+    approved_by: Mapped[str | None] = mapped_column(String(128))
+
+    # Money.
+    disbursed: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    disbursed_on: Mapped[date | None]
+    matures_on: Mapped[date | None]
+    #: Principal the debtor owes.
+    balance: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: Interest owed up to `interest_until`.
+    interest_due: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    interest_until: Mapped[date | None]
+    principal_repaid: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    interest_paid: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    defaulted_on: Mapped[date | None]
+    default_balance: Mapped[MoneyColumn | None]
+    guarantee_received: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: Recovered from the debtor after default, net of costs, to be shared with the guarantor.
+    recovered: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: The bank's part of what was recovered.
+    recovered_by_bank: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: Received beyond what was owed: it belongs to the borrower.
+    surplus: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: Received by the bank beyond its loss, the fen of repeated rounding: it belongs to the guarantor.
+    bank_surplus: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    written_off: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: What the debtor still owed to the bank and its guarantors when the loan was closed.
+    unrecovered: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    outcome: Mapped[str | None] = mapped_column(String(16))
+
+    # Covenants, as last tested.
+    loan_to_value: Mapped[RateColumn | None]
+    shortfall: Mapped[MoneyColumn | None]
+    covenant_reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    tested_at: Mapped[Moment | None]
+
+    assets: Mapped[list["LoanAsset"]] = relationship(order_by="LoanAsset.asset_id")
+    cover: Mapped["LoanCover"] = relationship()
+    guarantee: Mapped["LoanGuarantee"] = relationship()
+
+
+class LoanAsset(Base):
+    """One forest behind a loan: what is pledged of it, what it counted for, and where the pledge stands."""
+
+    __tablename__ = "loan_assets"
+    __table_args__ = (
+        CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint(
+            _one_of("pledge_state", ("none", "placed", "released", "frozen", "enforced")), name="pledge_state"
+        ),
+        CheckConstraint("pledge_state = 'none' OR pledge_id IS NOT NULL", name="pledge_has_id"),
+    )
+
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), primary_key=True)
+    asset_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
+    institution: Mapped[Institution]
+    tonnes: Mapped[TonnesColumn]
+    #: What the latest decision stood on; unknown when it found no valuation.
+    county: Mapped[str | None] = mapped_column(String(64))
+    valuation_id: Mapped[UUID | None]
+    valuation_version: Mapped[int | None]
+    value: Mapped[MoneyColumn | None]
+    pledge_state: Mapped[str] = mapped_column(String(16), default="none")
+    pledge_id: Mapped[UUID | None]
+    rank: Mapped[int | None]
+
+
+class LoanCover(Base):
+    """The insurance leg of a loan, as the insurer tells it."""
+
+    __tablename__ = "loan_covers"
+    __table_args__ = (
+        CheckConstraint(_one_of("state", ("none", "asked", "quoted", "refused", "bound", "lapsed")), name="state"),
+        CheckConstraint("state NOT IN ('quoted', 'bound') OR cover_id IS NOT NULL", name="cover_id"),
+        CheckConstraint("state NOT IN ('bound', 'lapsed') OR policy_id IS NOT NULL", name="policy_id"),
+    )
+
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), primary_key=True)
+    institution: Mapped[Institution]
+    state: Mapped[str] = mapped_column(String(16), default="none")
+    cover_id: Mapped[UUID | None]
+    policy_id: Mapped[UUID | None]
+    sum_insured: Mapped[MoneyColumn | None]
+    annual_premium: Mapped[MoneyColumn | None]
+    owner_premium: Mapped[MoneyColumn | None]
+    deductible: Mapped[RateColumn | None]
+    perils: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    expires_at: Mapped[Moment | None]
+    inception: Mapped[date | None]
+    expiry: Mapped[date | None]
+    reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+
+
+class LoanGuarantee(Base):
+    """The guarantee leg of a loan, as the guarantor tells it."""
+
+    __tablename__ = "loan_guarantees"
+    __table_args__ = (
+        CheckConstraint(
+            _one_of("state", ("none", "asked", "reserved", "refused", "issued", "released", "called", "paid")),
+            name="state",
+        ),
+        CheckConstraint("state IN ('none', 'asked', 'refused') OR guarantee_id IS NOT NULL", name="guarantee_id"),
+    )
+
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), primary_key=True)
+    institution: Mapped[Institution]
+    state: Mapped[str] = mapped_column(String(16), default="none")
+    guarantee_id: Mapped[UUID | None]
+    call_id: Mapped[UUID | None]
+    fee: Mapped[MoneyColumn | None]
+    #: Who bears what of the amount, decimal strings of CNY.
+    shares: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    expires_at: Mapped[Moment | None]
+    claim_until: Mapped[date | None]
+    reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+
+
+class Decision(Base):
+    """One judgement of a loan with everything it stood on, so that it can be made again to the byte."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", ("application", "referral", "offer")), name="kind"),
+        CheckConstraint(_one_of("outcome", ("approve", "refer", "decline")), name="outcome"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str] = mapped_column(String(16))
+    decided_at: Mapped[Moment]
+    #: Date whose parameters were in force.
+    decided_on: Mapped[date]
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    result: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    #: SHA-256 of the canonical JSON of inputs and of result.
+    inputs_hash: Mapped[str] = mapped_column(String(64))
+    result_hash: Mapped[str] = mapped_column(String(64))
+    artefact_hash: Mapped[str] = mapped_column(String(64))
+    parameters_digest: Mapped[str] = mapped_column(String(64))
+
+
+class LoanHistory(Base):
+    """One change of a loan's state: who, why, when."""
+
+    __tablename__ = "loan_history"
+
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    institution: Mapped[Institution]
+    from_state: Mapped[str | None] = mapped_column(String(16))
+    to_state: Mapped[str] = mapped_column(String(16))
+    at: Mapped[Moment]
+    actor: Mapped[str] = mapped_column(String(128))
+    reason: Mapped[str] = mapped_column(String(64))
+    comment: Mapped[str] = mapped_column(String(1000), default="")
+
+
+class LoanPayment(Base):
+    """Money that came in on a loan, and what became of it.
+
+    The borrower's, the insurer's and recovered money: `amount = costs + principal + interest + surplus`. The guarantor's
+    money leaves the debt where it is and counts for the bank alone. `bank_part` is what the bank keeps of the principal;
+    of a recovery it is not known until the guarantor has told how it was shared.
+    """
+
+    __tablename__ = "loan_payments"
+    __table_args__ = (
+        UniqueConstraint("loan_id", "source", "reference"),
+        CheckConstraint(_one_of("source", ("borrower", "insurance", "guarantee", "recovery")), name="source"),
+        CheckConstraint(
+            "amount >= 0 AND principal >= 0 AND interest >= 0 AND costs >= 0 AND surplus >= 0", name="no_negative_money"
+        ),
+        CheckConstraint(
+            "CASE WHEN source = 'guarantee' THEN principal = 0 AND interest = 0 AND costs = 0 AND surplus = 0"
+            " ELSE amount = costs + principal + interest + surplus END",
+            name="parts_sum_to_amount",
+        ),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), index=True)
+    source: Mapped[str] = mapped_column(String(16))
+    #: Where recovered money came from: carbon, insurance, borrower.
+    origin: Mapped[str] = mapped_column(String(16))
+    #: Repayment, claim, call or recovery this is the money of.
+    reference: Mapped[UUID]
+    at: Mapped[Moment]
+    received_on: Mapped[date]
+    amount: Mapped[MoneyColumn]
+    costs: Mapped[MoneyColumn]
+    principal: Mapped[MoneyColumn]
+    interest: Mapped[MoneyColumn]
+    surplus: Mapped[MoneyColumn]
+    bank_part: Mapped[MoneyColumn | None]
+    #: Principal the debtor owed afterwards.
+    balance: Mapped[MoneyColumn]
+
+
+# -- queries ----------------------------------------------------------------------------------------------------------
+
+
+def locked_loan(session: Session, loan_id: UUID) -> Loan | None:
+    """Read and lock a loan for an event; None if this bank has none of that id."""
+    return session.get(Loan, loan_id, with_for_update=True, populate_existing=True)
+
+
+def valuations_of(session: Session, asset_ids: Iterable[UUID]) -> dict[UUID, Valuation]:
+    """Our copies of the latest valuations of assets; an asset that was never valued is not in it."""
+    rows = session.scalars(
+        select(Valuation).where(Valuation.asset_id.in_(list(asset_ids))).execution_options(populate_existing=True)
+    )
+    return {row.asset_id: row for row in rows}
+
+
+def live_loans_on(session: Session, asset_id: UUID) -> list[UUID]:
+    """Ids, in order, of this bank's loans that stand on an asset and whose covenants are tested."""
+    return list(
+        session.scalars(
+            select(Loan.id)
+            .join(LoanAsset, LoanAsset.loan_id == Loan.id)
+            .where(LoanAsset.asset_id == asset_id, Loan.state.in_(("performing", "margin_called")))
+            .order_by(Loan.id)
+        )
+    )
+
+
+#: States in which a loan takes room in the bank's book.
+IN_BOOK = ("structuring", "proposed", "offered", "binding", "ready", "performing", "margin_called", "defaulted")
+
+
+def book(session: Session, county: str, without: UUID) -> tuple[Decimal, Decimal]:
+    """What this bank has lent or promised on forests, in all and in one county, without one loan. [CNY]"""
+    exposure = case((Loan.disbursed > 0, Loan.balance), else_=Loan.amount)
+    whole, there = session.execute(
+        select(
+            func.coalesce(func.sum(exposure), 0),
+            func.coalesce(func.sum(exposure).filter(Loan.county == county), 0),
+        ).where(Loan.state.in_(IN_BOOK), Loan.id != without)
+    ).one()
+    return Decimal(whole), Decimal(there)
+
+
+def latest_decision(session: Session, loan_id: UUID) -> Decision | None:
+    """The judgement a loan stands on now."""
+    newest = select(Decision).where(Decision.loan_id == loan_id).order_by(Decision.decided_at.desc()).limit(1)
+    return session.scalars(newest).first()
+
+
+def payments_of(session: Session, loan_id: UUID) -> list[LoanPayment]:
+    """Money that came in on a loan, oldest first."""
+    oldest_first = select(LoanPayment).where(LoanPayment.loan_id == loan_id).order_by(LoanPayment.at, LoanPayment.id)
+    return list(session.scalars(oldest_first).all())

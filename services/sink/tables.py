@@ -1,11 +1,302 @@
-"""Tables of the sink database."""
+"""Tables of the sink database.
 
-from sqlalchemy.orm import DeclarativeBase
+The register is public: every institution reads assets, valuations, price curves, reversals, issuances and retirements,
+and only their registrar enters them. Pledges belong to the bank and are nobody else's business; what the world sees of
+them is the sum on the asset.
+"""
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Select, String, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from shared import db
+from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, TonnesColumn, Versioned
 
 
 class Base(DeclarativeBase):
     """The sink service's own metadata."""
 
     metadata = db.metadata()
+
+
+class Asset(Versioned, Base):
+    """A forest in the register, its ground, and the balance of its units.
+
+    Units: forecast + issued - retired is what there is; pledged and enforced are spoken for; the rest is free. After a
+    reversal more may be spoken for than there is: `over_pledged` says so, and nothing new can be pledged.
+    """
+
+    __tablename__ = "assets"
+    __table_args__ = (
+        UniqueConstraint("registrar", "reference"),
+        Index("ix_assets_extent", "min_latitude", "max_latitude", "min_longitude", "max_longitude"),
+        CheckConstraint("area_ha > 0", name="area"),
+        CheckConstraint("survival > 0 AND survival <= 1", name="survival"),
+        CheckConstraint("live_share >= 0 AND live_share <= 1", name="live_share"),
+        CheckConstraint("verified_live_share >= 0 AND verified_live_share <= 1", name="verified_live_share"),
+        CheckConstraint("crediting_until > crediting_from", name="crediting"),
+        CheckConstraint(
+            "forecast_tonnes >= 0 AND pledged_tonnes >= 0 AND enforced_tonnes >= 0"
+            " AND issued_tonnes >= 0 AND retired_tonnes >= 0",
+            name="units_not_negative",
+        ),
+        CheckConstraint("retired_tonnes <= issued_tonnes", name="retired_were_issued"),
+        CheckConstraint(
+            "over_pledged = (pledged_tonnes + enforced_tonnes > forecast_tonnes + issued_tonnes - retired_tonnes)",
+            name="over_pledged_is_told",
+        ),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    registrar: Mapped[str] = mapped_column(String(64), index=True)
+    reference: Mapped[str | None] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(120))
+    kind: Mapped[str] = mapped_column(String(16))
+    programme: Mapped[str] = mapped_column(String(16))
+    county: Mapped[str] = mapped_column(String(32), index=True)
+    geometry: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    min_longitude: Mapped[float]
+    min_latitude: Mapped[float]
+    max_longitude: Mapped[float]
+    max_latitude: Mapped[float]
+    longitude: Mapped[Decimal] = mapped_column(Numeric(9, 6))
+    latitude: Mapped[Decimal] = mapped_column(Numeric(9, 6))
+    area_ha: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    #: [{"species": …, "share": "0.6"}], shares summing to 1.
+    species: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
+    planted_year: Mapped[int]
+    survival: Mapped[Decimal] = mapped_column(Numeric(5, 4))
+    #: Measured growing stock of the part under trees, on `measured_on`; without it the growth curve stands alone.
+    volume_m3_ha: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))
+    crown_cover: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
+    #: Relative half-width of the 90 % interval of the measured stock.
+    sampling_uncertainty: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
+    measured_on: Mapped[date]
+    project_area_ha: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
+    #: Score from 0 to 1 by peril, as strings.
+    hazards: Mapped[dict[str, str]] = mapped_column(JSONB)
+    title_until: Mapped[date]
+    crediting_from: Mapped[date]
+    crediting_until: Mapped[date]
+    #: What a person should look at before anybody lends on this.
+    flags: Mapped[list[str]] = mapped_column(JSONB)
+    #: Share of the stand alive after the reversals reported since its measurement.
+    live_share: Mapped[RateColumn]
+    #: Growth up to this day has been issued or given up; what stood then is the level to grow from.
+    verified_on: Mapped[date]
+    verified_live_share: Mapped[RateColumn]
+
+    valuation_version: Mapped[int]
+    forecast_tonnes: Mapped[TonnesColumn]
+    pledged_tonnes: Mapped[TonnesColumn]
+    enforced_tonnes: Mapped[TonnesColumn]
+    issued_tonnes: Mapped[TonnesColumn]
+    retired_tonnes: Mapped[TonnesColumn]
+    over_pledged: Mapped[bool]
+    #: Rank of the youngest pledge; ranks are given once.
+    last_rank: Mapped[int]
+    registered_at: Mapped[Moment]
+
+    @property
+    def total_tonnes(self) -> Decimal:
+        """Units there are: forecast, and issued but not retired. [tCO2e]"""
+        return self.forecast_tonnes + self.issued_tonnes - self.retired_tonnes
+
+    @property
+    def free_tonnes(self) -> Decimal:
+        """Units nobody has a claim on; nothing when over-pledged. [tCO2e]"""
+        return max(Decimal("0.000"), self.total_tonnes - self.pledged_tonnes - self.enforced_tonnes)
+
+    def settle(self) -> None:
+        """Say whether more is spoken for than there is; to be called after each change of the balance."""
+        self.over_pledged = self.pledged_tonnes + self.enforced_tonnes > self.total_tonnes
+
+
+class Valuation(Base):
+    """What an asset's carbon was worth on a day: written once, never changed, and derivable again from its inputs."""
+
+    __tablename__ = "valuations"
+    __table_args__ = (
+        UniqueConstraint("asset_id", "version"),
+        CheckConstraint("version > 0", name="version"),
+        CheckConstraint("pv_p05 <= pv_p10 AND pv_p10 <= pv_p50 AND pv_p50 <= pv_p90 AND pv_p90 <= pv_p95", name="order"),
+        CheckConstraint("pv_p05 >= 0 AND pv_mean >= 0 AND forecast_tonnes >= 0", name="not_negative"),
+    )
+
+    id: Mapped[Id]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"))
+    registrar: Mapped[str] = mapped_column(String(64))
+    version: Mapped[int]
+    #: registration, request, price, reversal or issuance
+    cause: Mapped[str] = mapped_column(String(16))
+    as_of: Mapped[date]
+    valid_until: Mapped[date]
+    methodology: Mapped[str] = mapped_column(String(64))
+    #: Canonical JSON, kept as text so that it stays byte for byte what was hashed.
+    inputs: Mapped[str]
+    inputs_hash: Mapped[str] = mapped_column(String(64))
+    parameters_hash: Mapped[str] = mapped_column(String(64))
+    engine_version: Mapped[str] = mapped_column(String(32))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    outputs: Mapped[str]
+    outputs_hash: Mapped[str] = mapped_column(String(64))
+    price_curve: Mapped[str] = mapped_column(String(64))
+    spot_price: Mapped[MoneyColumn]
+    pv_mean: Mapped[MoneyColumn]
+    pv_p05: Mapped[MoneyColumn]
+    pv_p10: Mapped[MoneyColumn]
+    pv_p50: Mapped[MoneyColumn]
+    pv_p90: Mapped[MoneyColumn]
+    pv_p95: Mapped[MoneyColumn]
+    forecast_tonnes: Mapped[TonnesColumn]
+    liquidity_haircut: Mapped[RateColumn]
+    unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
+    valued_at: Mapped[Moment]
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The outputs, read."""
+        read: dict[str, Any] = json.loads(self.outputs)
+        return read
+
+
+class PriceCurve(Versioned, Base):
+    """A market as the registrar sees it: proposed by one person, in force once another approved it."""
+
+    __tablename__ = "price_curves"
+    __table_args__ = (
+        CheckConstraint("state IN ('proposed', 'approved', 'rejected')", name="state"),
+        CheckConstraint("spot_price > 0 AND long_run_price > 0", name="prices"),
+        CheckConstraint("volatility >= 0 AND reversion >= 0", name="risk"),
+        Index("ix_price_curves_in_force", "registrar", "approved_at"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    registrar: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(64))
+    spot_price: Mapped[MoneyColumn]
+    long_run_price: Mapped[MoneyColumn]
+    reversion: Mapped[RateColumn]
+    volatility: Mapped[RateColumn]
+    drift: Mapped[RateColumn]
+    source: Mapped[str] = mapped_column(String(300))
+    state: Mapped[str] = mapped_column(String(16))
+    payload_hash: Mapped[str] = mapped_column(String(64))
+    proposed_by: Mapped[str] = mapped_column(String(128))
+    decided_by: Mapped[str | None] = mapped_column(String(128))
+    proposed_at: Mapped[Moment]
+    approved_at: Mapped[Moment | None]
+    job_id: Mapped[UUID | None]
+
+
+class Reversal(Base):
+    """A loss of carbon in one asset; those of one event share its id."""
+
+    __tablename__ = "reversals"
+    __table_args__ = (
+        UniqueConstraint("event_id", "asset_id"),
+        CheckConstraint("severity > 0 AND severity <= 1", name="severity"),
+        CheckConstraint("damaged_ha > 0 AND damaged_ha <= event_area_ha", name="areas"),
+        CheckConstraint("carbon_emitted >= 0 AND carbon_emitted <= live_carbon_lost", name="emitted_was_alive"),
+    )
+
+    id: Mapped[Id]
+    event_id: Mapped[UUID]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"), index=True)
+    registrar: Mapped[str] = mapped_column(String(64))
+    peril: Mapped[str] = mapped_column(String(16))
+    occurred_on: Mapped[date]
+    county: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[RateColumn]
+    damaged_ha: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    event_area_ha: Mapped[Decimal] = mapped_column(Numeric(14, 4))
+    live_carbon_lost: Mapped[TonnesColumn]
+    carbon_emitted: Mapped[TonnesColumn]
+    value_before: Mapped[dict[str, str]] = mapped_column(JSONB)
+    value_after: Mapped[dict[str, str]] = mapped_column(JSONB)
+    #: The inputs `value_before` was derived from; `value_after` is the new valuation's.
+    before_inputs: Mapped[str]
+    valuation_version: Mapped[int]
+    reported_at: Mapped[Moment]
+
+
+class Pledge(Versioned, Base):
+    """A bank's lien on an asset's units for one loan."""
+
+    __tablename__ = "pledges"
+    __table_args__ = (
+        UniqueConstraint("asset_id", "loan_id"),
+        UniqueConstraint("asset_id", "rank"),
+        CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint("rank > 0", name="rank"),
+        CheckConstraint("state IN ('placed', 'frozen', 'released', 'enforced')", name="state"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    institution: Mapped[Institution]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"))
+    loan_id: Mapped[UUID] = mapped_column(index=True)
+    tonnes: Mapped[TonnesColumn]
+    rank: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    valuation_version: Mapped[int]
+    loan_until: Mapped[date]
+    reason: Mapped[str | None] = mapped_column(String(64))
+    placed_at: Mapped[Moment]
+    changed_at: Mapped[Moment]
+
+
+class Issuance(Base):
+    """Credits that the programme issued for a vintage of an asset; an origin issues once."""
+
+    __tablename__ = "issuances"
+    __table_args__ = (
+        UniqueConstraint("registrar", "origin"),
+        CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint("vintage_to >= vintage_from", name="vintage"),
+    )
+
+    id: Mapped[Id]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"), index=True)
+    registrar: Mapped[str] = mapped_column(String(64))
+    origin: Mapped[str] = mapped_column(String(128))
+    vintage_from: Mapped[date]
+    vintage_to: Mapped[date]
+    tonnes: Mapped[TonnesColumn]
+    issued_at: Mapped[Moment]
+
+
+class Retirement(Base):
+    """Credits that were used up, and why."""
+
+    __tablename__ = "retirements"
+    __table_args__ = (CheckConstraint("tonnes > 0", name="tonnes"), CheckConstraint("reason <> ''", name="reason"))
+
+    id: Mapped[Id]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"), index=True)
+    registrar: Mapped[str] = mapped_column(String(64))
+    tonnes: Mapped[TonnesColumn]
+    reason: Mapped[str] = mapped_column(String(200))
+    retired_at: Mapped[Moment]
+
+
+def latest_valuation(session: Session, asset: Asset) -> Valuation | None:
+    """The valuation in force, if the asset was ever valued."""
+    return session.scalars(
+        select(Valuation).where(Valuation.asset_id == asset.id, Valuation.version == asset.valuation_version)
+    ).first()
+
+
+def locked_in_order(session: Session, statement: Select[Asset]) -> list[Asset]:
+    """Lock assets in id order, so that two transactions over the same ones queue up instead of embracing."""
+    ordered = statement.order_by(Asset.id).with_for_update()
+    return list(session.scalars(ordered, execution_options={"populate_existing": True}))

@@ -1,4 +1,4 @@
-"""Loan to value of a pledge, and what would trigger a margin call.        docs/equations/credit.md (C17)-(C30)
+"""Loan to value of a pledge, and what would trigger a margin call.        docs/equations/credit.md (C17)-(C30), (C88)
 
 B  balance [CNY]      V  value of the pledge at the stated quantile, after haircuts [CNY]
 L  a loan-to-value limit [-]
@@ -210,6 +210,21 @@ def self_valuation_required(principal: float, limit: float) -> bool:
     True
     """
     return principal < limit
+
+
+def counted_share(tonnes: float, forecast_tonnes: float, pledged_tonnes: float) -> float:
+    """Eq. (C88): share of an asset that a pledge counts for, t / max(forecast, all pledged, t). [-]
+
+    After a loss the pledges of several lenders may exceed what is still forecast: they then share it in proportion,
+    so that no tonne is counted twice.
+    Source: our own rule; no.
+
+    >>> counted_share(5_000, 10_000, pledged_tonnes=5_000), counted_share(5_000, 6_000, pledged_tonnes=10_000)
+    (0.5, 0.5)
+    """
+    if tonnes <= 0 or forecast_tonnes < 0 or pledged_tonnes < 0:
+        raise ValueError(f"no share of {tonnes} t in {forecast_tonnes} t forecast and {pledged_tonnes} t pledged")
+    return tonnes / max(forecast_tonnes, pledged_tonnes, tonnes)
 
 
 def _known_value(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Growth of a stand from its age, held down to what the locality can carry.        docs/equations/sink.md (S22)-(S32)
+"""Growth of a stand from its age, held down to what the locality can carry.  docs/equations/sink.md (S22)-(S32), (S87)
 
 t  age [yr]      V  volume [m3/ha]      V∞  asymptote [m3/ha]      k  rate [1/yr]      m  shape [-]
 
@@ -158,3 +158,19 @@ def locality_excess(volume: Numbers, plausible_volume: Numbers) -> NDArray[np.fl
     30.0
     """
     return np.asarray(np.maximum(0.0, nonnegative("volume", volume) - plausible_volume))
+
+
+def calibrated_volume(
+    volume: Numbers, volume_then: float, measured: float, volume_ceiling: float
+) -> NDArray[np.float64]:
+    """Eq. (S87): curve through a measured volume, max(0, min(v+min(1, v/V_0)·(V-V_0), max(V_ceiling, v))). [m3/ha]
+
+    A stand behind its curve keeps its lag in proportion; one ahead of it is granted the pace of the curve and no more.
+    Source: this project.
+
+    >>> calibrated_volume(np.array([20.0, 40.0]), 20.0, 10.0, 100.0).tolist()
+    [10.0, 20.0]
+    """
+    pace = min(1.0, measured / volume_then) if volume_then > 0 else 1.0
+    grown = nonnegative("measured volume", measured) + pace * (nonnegative("volume", volume) - volume_then)
+    return np.asarray(np.maximum(0.0, np.minimum(grown, max(volume_ceiling, measured))))

@@ -1,4 +1,4 @@
-"""Loss of stored carbon to fire, wind, pest or drought.        docs/equations/sink.md (S65)-(S71)
+"""Loss of stored carbon to fire, wind, pest or drought.        docs/equations/sink.md (S65)-(S71), (S88)
 
 λ  event frequency [1/yr]      x  severity, share of the live biomass lost [-]
 
@@ -99,3 +99,17 @@ def buffer_shortfall(issued_tonnes: Numbers, standing_tonnes: Numbers, buffer_to
     180.0
     """
     return np.asarray(np.maximum(0.0, issued_tonnes - standing_tonnes - buffer_tonnes))
+
+
+def hazard_frequency(frequency: float, scores: ArrayLike, reference_score: float) -> float:
+    """Eq. (S88): event frequency of a parcel by its hazard scores, λ·mean(h)/h_ref; λ itself without any score. [1/yr]
+
+    Source: this project; linear for want of a local record.
+
+    >>> hazard_frequency(0.01, [0.2, 0.8], 0.25)
+    0.02
+    """
+    given = np.asarray(scores, dtype=np.float64)
+    if given.size == 0:
+        return float(nonnegative("frequency", frequency))
+    return float(nonnegative("frequency", frequency) * np.mean(fraction("hazard score", given)) / reference_score)

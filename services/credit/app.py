@@ -1,0 +1,14 @@
+"""The HTTP service of credit."""
+
+from flask import Flask
+
+from services.credit.routes import blp
+from shared import web
+from shared.job_routes import job_routes
+from shared.service import service
+from shared.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Make the app from the environment's settings."""
+    return web.create_app(service("credit", "Heartwood credit", settings), blp, job_routes("credit"))

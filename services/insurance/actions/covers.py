@@ -1,0 +1,351 @@
+"""Covers: a bank's question about one loan, the insurer's quote or refusal, and the end of a quote."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.insurance.actions import PARAMETERS, capacity, policies, pricing, reasons
+from services.insurance.tables import (
+    Cover,
+    CoverAsset,
+    Reversal,
+    Valuation,
+    cover_of_loan,
+    latest_valuations,
+    lock_assets,
+    sum_insured_elsewhere,
+)
+from shared import audit, clock, money, outbox, timers, watchers
+from shared.db import locked, tenant
+from shared.events.credit import LegsRequested, LoanAccepted, LoanEvent
+from shared.events.insurance import CoverQuoted, CoverRefused
+from shared.events.parts import PledgedAsset, Reason
+from shared.ids import uuid7
+from shared.parameters import InForce
+
+log = structlog.get_logger(__name__)
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+def ask_for_cover(session: Session, event: LegsRequested) -> None:
+    """Enter a bank's question for cover and answer it, or wait for the valuation it was judged on."""
+    if not event.insurer or cover_of_loan(session, event.loan_id) is not None:
+        log.info("no cover to ask for", loan=str(event.loan_id), insurer=event.insurer)
+        return
+    cover = Cover(
+        id=uuid7(),
+        institution=tenant(session),
+        loan_id=event.loan_id,
+        bank=event.bank,
+        obligor=event.obligor,
+        county=event.county,
+        loan_amount=event.amount,
+        term_months=event.term_months,
+        state="asked",
+        answer_by=event.answer_by,
+        created_at=clock.now(),
+        assets=[
+            CoverAsset(
+                asset_id=pledge.asset_id,
+                institution=tenant(session),
+                county=pledge.county,
+                valuation_version=pledge.valuation_version,
+                tonnes=pledge.tonnes,
+                value=pledge.value,
+            )
+            for pledge in _merged(event.pledges)
+        ],
+    )
+    session.add(cover)
+    session.flush()
+    if not cover.assets:
+        _refuse(session, cover, "quote", [reasons.no_forest()])
+        return
+    watchers.watch(session, *(asset.asset_id for asset in cover.assets))
+    _answer(session, cover)
+
+
+def quote_waiting(session: Session, asset_id: UUID) -> None:
+    """Answer the current insurer's covers that waited for a valuation of this forest."""
+    waiting = session.scalars(
+        select(Cover.id)
+        .join(CoverAsset, CoverAsset.cover_id == Cover.id)
+        .where(CoverAsset.asset_id == asset_id, Cover.state == "waiting")
+        .order_by(Cover.id)
+    ).all()
+    for cover_id in waiting:
+        cover = locked(session, Cover, cover_id)
+        if cover.state == "waiting":
+            _answer(session, cover)
+
+
+def give_up_waiting(session: Session, cover_id: UUID) -> None:
+    """Refuse a cover whose valuation did not come in time."""
+    cover = locked(session, Cover, cover_id)
+    if cover.state != "waiting":
+        return
+    found = latest_valuations(session, (asset.asset_id for asset in cover.assets))
+    missing = [
+        reasons.valuation_missing(cover.answer_by, asset.county, asset.valuation_version)
+        for asset in cover.assets
+        if _behind(asset, found)
+    ]
+    _refuse(session, cover, "quote", missing or [reasons.answer_too_late(cover.answer_by)])
+
+
+def _merged(pledges: Sequence[PledgedAsset]) -> list[PledgedAsset]:
+    """One pledge for each forest, whatever way the request lists them."""
+    merged: dict[UUID, PledgedAsset] = {}
+    for pledge in pledges:
+        before = merged.get(pledge.asset_id)
+        merged[pledge.asset_id] = PledgedAsset(
+            asset_id=pledge.asset_id,
+            valuation_version=max(pledge.valuation_version, before.valuation_version if before else 0),
+            county=pledge.county,
+            tonnes=pledge.tonnes + (before.tonnes if before else 0),
+            value=pledge.value + (before.value if before else 0),
+        )
+    return [merged[asset_id] for asset_id in sorted(merged)]
+
+
+def _behind(asset: CoverAsset, found: dict[UUID, Valuation]) -> bool:
+    """Whether our copy of a forest's valuation is older than the one credit judged."""
+    valuation = found.get(asset.asset_id)
+    return valuation is None or valuation.version < asset.valuation_version
+
+
+# -- quoting ----------------------------------------------------------------------------------------------------------
+
+
+def _answer(session: Session, cover: Cover) -> None:
+    """Quote, refuse, or wait for a valuation."""
+    if clock.now() >= cover.answer_by:
+        _refuse(session, cover, "quote", [reasons.answer_too_late(cover.answer_by)])
+        return
+    lock_assets(session, (asset.asset_id for asset in cover.assets))
+    valuations = latest_valuations(session, (asset.asset_id for asset in cover.assets))
+    if any(_behind(asset, valuations) for asset in cover.assets):
+        if cover.state != "waiting":
+            cover.state = "waiting"
+            timers.put(session, "cover_answer", cover.id, cover.answer_by)
+            audit.record(session, "wait_for_valuation", cover.id, loan=str(cover.loan_id))
+        return
+    p = PARAMETERS.at(clock.today())
+    steps = pricing.Steps()
+    refusals, insured = _underwrite(session, cover, valuations, p, steps)
+    if not refusals:
+        refusals = _quote(session, cover, insured, p, steps)
+    if refusals:
+        cover.explanation, cover.parameters_digest = steps.rows, p.digest
+        cover.unverified_parameters = list(p.unverified)
+        _refuse(session, cover, "quote", refusals)
+
+
+def _underwrite(
+    session: Session, cover: Cover, valuations: dict[UUID, Valuation], p: InForce, steps: pricing.Steps
+) -> tuple[list[Reason], list[pricing.Insured]]:
+    """Judge each forest: every reason against it, and how much of it can be insured."""
+    refusals: list[Reason] = []
+    insured: list[pricing.Insured] = []
+    ceiling = Decimal(str(p["maximum_hazard_score"]))
+    for asset in cover.assets:
+        valuation = valuations[asset.asset_id]
+        asset.county, asset.valuation_version = valuation.county, valuation.version
+        if valuation.valid_until < clock.today():
+            refusals.append(reasons.valuation_expired(valuation.county, valuation.valid_until))
+        for peril in p["perils"]:
+            score = pricing.hazard_score(valuation, peril, p)
+            if score > ceiling:
+                refusals.append(reasons.hazard_too_high(valuation.county, peril, score, ceiling))
+        limit = pricing.sum_limit(valuation, p)
+        wanted = min(money.yuan(asset.value), limit)
+        carried = sum_insured_elsewhere(session, asset.asset_id, cover.id)
+        steps.note(
+            "(I2)", "sum_insured_limit", limit, of=str(asset.asset_id), quantile=p["insured_value_quantile"],
+            insurable_value=pricing.insurable_value(valuation, p["insured_value_quantile"]),
+            maximum_share=p["maximum_sum_insured_share"], valuation_version=valuation.version,
+        )  # fmt: skip
+        steps.note(
+            "", "sum_insured", wanted, of=str(asset.asset_id), pledged_value=asset.value, limit=limit,
+            insured_elsewhere=carried,
+        )  # fmt: skip
+        if wanted <= 0:
+            refusals.append(reasons.no_insurable_value(valuation.county))
+        elif carried + wanted > limit:
+            refusals.append(reasons.duplicate_cover(valuation.county, wanted, carried, limit))
+        insured.append(pricing.Insured(asset.asset_id, valuation, wanted))
+    return refusals, insured
+
+
+def _quote(
+    session: Session, cover: Cover, insured: list[pricing.Insured], p: InForce, steps: pricing.Steps
+) -> list[Reason]:
+    """Price the cover and hold capacity for it; reasons if the capacity does not suffice."""
+    price = pricing.price(insured, p, steps)
+    by_county: dict[str, Decimal] = {}
+    for one in insured:
+        by_county[one.valuation.county] = by_county.get(one.valuation.county, Decimal(0)) + one.sum_insured
+    lacking = capacity.reserve(session, cover.id, by_county, p)
+    if lacking:
+        return lacking
+    for asset, one in zip(cover.assets, insured, strict=True):
+        asset.sum_insured = one.sum_insured
+        asset.insured_value = pricing.insurable_value(one.valuation, p["insured_value_quantile"])
+    cover.state = "quoted"
+    cover.sum_insured = sum((one.sum_insured for one in insured), Decimal(0))
+    cover.annual_premium, cover.owner_premium = price.annual_premium, price.owner_premium
+    cover.expected_annual_loss, cover.perils = price.expected_annual_loss, price.perils
+    cover.deductible = Decimal(str(p["deductible_share"]))
+    cover.terms = _terms(p)
+    cover.quoted_at = clock.now()
+    cover.expires_at = cover.quoted_at + timedelta(days=p["quote_validity_days"])
+    cover.explanation, cover.parameters_digest = steps.rows, p.digest
+    cover.unverified_parameters = list(p.unverified)
+    timers.cancel(session, cover.id, "cover_answer")
+    timers.put(session, "cover_quote", cover.id, cover.expires_at)
+    outbox.put(
+        session,
+        CoverQuoted(
+            loan_id=cover.loan_id,
+            bank=cover.bank,
+            insurer=cover.institution,
+            cover_id=cover.id,
+            sum_insured=cover.sum_insured,
+            annual_premium=cover.annual_premium,
+            owner_premium=cover.owner_premium,
+            expected_annual_loss=cover.expected_annual_loss,
+            deductible=cover.deductible,
+            perils=tuple(cover.perils),
+            expires_at=cover.expires_at,
+            unverified_parameters=tuple(cover.unverified_parameters),
+        ),
+    )
+    audit.record(
+        session, "quote_cover", cover.id, loan=str(cover.loan_id), sum_insured=str(cover.sum_insured),
+        annual_premium=str(cover.annual_premium), parameters=cover.parameters_digest,
+    )  # fmt: skip
+    return []
+
+
+def _terms(p: InForce) -> dict[str, Any]:
+    """What a claim will be judged by, fixed with the quote."""
+    return {
+        "insured_value_quantile": p["insured_value_quantile"],
+        "deductible_share": str(p["deductible_share"]),
+        "small_fire_exclusion_mu": str(p["small_fire_exclusion_mu"]),
+        "pest_threshold_degree": str(p["pest_threshold_degree"]),
+        "lender_clause": p["lender_clause"],
+    }
+
+
+def _refuse(session: Session, cover: Cover, stage: Literal["quote", "bind"], refusals: list[Reason]) -> None:
+    """Refuse, with every reason; whatever the cover held is let go."""
+    capacity.release(session, cover.id)
+    timers.cancel(session, cover.id, "cover_answer", "cover_quote")
+    cover.state, cover.reasons = "refused", reasons.as_json(refusals)
+    outbox.put(
+        session,
+        CoverRefused(
+            loan_id=cover.loan_id, bank=cover.bank, insurer=cover.institution, stage=stage, reasons=tuple(refusals)
+        ),
+    )
+    codes = [reason.code for reason in refusals]
+    audit.record(session, "refuse_cover", cover.id, loan=str(cover.loan_id), stage=stage, reasons=codes)
+
+
+# -- binding ----------------------------------------------------------------------------------------------------------
+
+
+def bind_cover(session: Session, event: LoanAccepted) -> None:
+    """Bind the quote that the borrower accepted, or refuse with the reason; the second time changes nothing."""
+    if not event.insurer:
+        return
+    cover = cover_of_loan(session, event.loan_id)
+    if cover is None or cover.state == "bound":
+        log.info("nothing to bind", loan=str(event.loan_id))
+        if cover is None:
+            refusal = CoverRefused(
+                loan_id=event.loan_id, bank=event.bank, insurer=event.insurer, stage="bind",
+                reasons=(reasons.no_quote(),),
+            )  # fmt: skip
+            outbox.put(session, refusal)
+        return
+    lock_assets(session, (asset.asset_id for asset in cover.assets))
+    refusals = _against_binding(session, cover, event)
+    if refusals:
+        _refuse(session, cover, "bind", refusals)
+        return
+    cover.state = "bound"
+    capacity.post(session, cover.id)
+    timers.cancel(session, cover.id, "cover_quote")
+    policies.bind_policy(session, cover, event.amount, event.term_months)
+
+
+def _against_binding(session: Session, cover: Cover, event: LoanAccepted) -> list[Reason]:
+    """Every reason why a quote cannot be bound now."""
+    now = clock.now()
+    if cover.expires_at is not None and now >= cover.expires_at:
+        return [reasons.quote_expired(cover.expires_at)]
+    if cover.state != "quoted" or cover.id != event.cover_id:
+        return [reasons.no_quote()]
+    if now >= event.bind_by:
+        return [reasons.bind_too_late(event.bind_by)]
+    pledged = {pledge.asset_id: pledge.tonnes for pledge in _merged(event.pledges)}
+    if pledged != {asset.asset_id: asset.tonnes for asset in cover.assets}:
+        return [reasons.pledges_changed()]
+    return _worse_since_quote(session, cover)
+
+
+def _worse_since_quote(session: Session, cover: Cover) -> list[Reason]:
+    """A forest that was damaged or fell in value after the quote is not the risk that was priced."""
+    p = PARAMETERS.at(clock.today())
+    tolerance = Decimal(str(p["revaluation_tolerance"]))
+    counties = {asset.asset_id: asset.county for asset in cover.assets}
+    damage = session.scalars(
+        select(Reversal)
+        .where(Reversal.asset_id.in_(sorted(counties)), Reversal.received_at > cover.quoted_at)
+        .order_by(Reversal.asset_id, Reversal.reversal_id)
+    )
+    found = [reasons.reversal_since_quote(counties[one.asset_id], one.peril, one.occurred_on) for one in damage]
+    valuations = latest_valuations(session, counties)
+    for asset in cover.assets:
+        current = pricing.insurable_value(valuations[asset.asset_id], cover.terms["insured_value_quantile"])
+        if asset.insured_value is not None and current < asset.insured_value * (1 - tolerance):
+            found.append(reasons.value_fell(asset.county, asset.insured_value, current))
+    return found
+
+
+# -- letting go -------------------------------------------------------------------------------------------------------
+
+
+def expire_quote(session: Session, cover_id: UUID) -> None:
+    """Let a quote go that nobody accepted in time."""
+    cover = locked(session, Cover, cover_id)
+    if cover.state == "quoted":
+        _void(session, cover, "quote_expired")
+
+
+def undo_cover(session: Session, event: LoanEvent) -> None:
+    """The loan will not be: void what was asked or quoted, undo what was bound."""
+    cover = cover_of_loan(session, event.loan_id)
+    if cover is None or cover.state in ("refused", "void"):
+        log.info("no cover to undo", loan=str(event.loan_id))
+    elif cover.state == "bound":
+        policies.undo_policy(session, event.loan_id)
+    else:
+        _void(session, cover, type(event).__name__)
+
+
+def _void(session: Session, cover: Cover, why: str) -> None:
+    cover.state = "void"
+    timers.cancel(session, cover.id, "cover_answer", "cover_quote")
+    capacity.release(session, cover.id)
+    audit.record(session, "void_cover", cover.id, loan=str(cover.loan_id), reason=why)

@@ -1,0 +1,219 @@
+"""Why an insurer says no, in words an officer can read out."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from shared.clock import BUSINESS
+from shared.events.parts import Reason
+
+COUNTIES = {
+    "shuocheng": ("朔城区", "Shuocheng"),
+    "pinglu": ("平鲁区", "Pinglu"),
+    "shanyin": ("山阴县", "Shanyin"),
+    "yingxian": ("应县", "Yingxian"),
+    "youyu": ("右玉县", "Youyu"),
+    "huairen": ("怀仁市", "Huairen"),
+}
+PERILS = {
+    "fire": ("火灾", "fire"),
+    "pest": ("病虫害", "pests"),
+    "drought": ("旱灾", "drought"),
+    "frost_snow": ("冻害雪灾", "frost and snow"),
+    "wind": ("风灾", "wind"),
+    "flood": ("洪涝", "flood"),
+    "harvest": ("采伐", "harvest"),
+}
+
+
+def as_json(reasons: list[Reason]) -> list[Any]:
+    """Reasons as they are stored."""
+    return [{"code": reason.code, "zh": reason.zh, "en": reason.en} for reason in reasons]
+
+
+def county_names(county: str) -> tuple[str, str]:
+    """A county in Chinese and English; its code where it has no name here."""
+    return COUNTIES.get(county, (county, county))
+
+
+def _money(amount: Decimal) -> str:
+    return f"{amount:,.2f}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(BUSINESS):%Y-%m-%d %H:%M}"
+
+
+def no_forest() -> Reason:
+    """The request names no forest."""
+    return Reason(code="no_forest", zh="申请未列明任何林地。", en="The request names no forest.")
+
+
+def hazard_too_high(county: str, peril: str, score: Decimal, ceiling: Decimal) -> Reason:
+    """A peril's score at a site is above what the insurer takes."""
+    (county_zh, county_en), (peril_zh, peril_en) = county_names(county), PERILS.get(peril, (peril, peril))
+    return Reason(
+        code="hazard_too_high",
+        zh=f"{county_zh}林地的{peril_zh}风险评分为{score:.2f}，超过可承保上限{ceiling:.2f}。",
+        en=f"A forest in {county_en} scores {score:.2f} for {peril_en}, above the highest insurable score {ceiling:.2f}.",
+    )
+
+
+def valuation_expired(county: str, valid_until: date) -> Reason:
+    """The forest's latest valuation is no longer valid."""
+    zh, en = county_names(county)
+    return Reason(
+        code="valuation_expired",
+        zh=f"{zh}林地的最新估值有效期至{valid_until}，已过期，请先重新估值。",
+        en=f"The latest valuation of a forest in {en} was valid until {valid_until}; have it valued again first.",
+    )
+
+
+def no_insurable_value(county: str) -> Reason:
+    """Nothing of value is pledged, or the forest has none."""
+    zh, en = county_names(county)
+    return Reason(
+        code="no_insurable_value",
+        zh=f"{zh}林地没有可承保的碳汇价值。",
+        en=f"A forest in {en} has no carbon value that can be insured.",
+    )
+
+
+def duplicate_cover(county: str, wanted: Decimal, carried: Decimal, limit: Decimal) -> Reason:
+    """Earlier covers leave too little of the forest's insurable value."""
+    zh, en = county_names(county)
+    return Reason(
+        code="duplicate_cover",
+        zh=f"{zh}林地已承保{_money(carried)}元，再加{_money(wanted)}元将超过该林地可承保价值{_money(limit)}元。",
+        en=(
+            f"A forest in {en} is insured for {_money(carried)} CNY already; {_money(wanted)} CNY more would exceed its"
+            f" insurable value of {_money(limit)} CNY."
+        ),
+    )
+
+
+def capacity_exceeded(county: str, needed: Decimal, room: Decimal) -> Reason:
+    """The insurer's capacity in a county, or in all of them, does not suffice."""
+    zh, en = ("全市", "all counties together") if county == "all" else county_names(county)
+    return Reason(
+        code="total_capacity" if county == "all" else "county_capacity",
+        zh=f"{zh}剩余承保额度{_money(room)}元，不足所需的{_money(needed)}元。",
+        en=f"The insurer has room for {_money(room)} CNY in {en}; {_money(needed)} CNY is needed.",
+    )
+
+
+def answer_too_late(answer_by: datetime) -> Reason:
+    """The quote could not be given in time."""
+    return Reason(
+        code="answer_too_late",
+        zh=f"未能在{_moment(answer_by)}前报价。",
+        en=f"No quote could be given by {_moment(answer_by)}.",
+    )
+
+
+def valuation_missing(answer_by: datetime, county: str, version: int) -> Reason:
+    """The valuation that credit judged never reached the insurer."""
+    zh, en = county_names(county)
+    return Reason(
+        code="valuation_missing",
+        zh=f"截至{_moment(answer_by)}，保险公司仍未收到{zh}林地的第{version}版估值。",
+        en=f"Valuation {version} of a forest in {en} had not reached the insurer by {_moment(answer_by)}.",
+    )
+
+
+def no_quote() -> Reason:
+    """There is nothing to bind."""
+    return Reason(code="no_quote", zh="没有可生效的报价。", en="There is no standing quote to bind.")
+
+
+def quote_expired(expires_at: datetime) -> Reason:
+    """The quote is past its date."""
+    return Reason(
+        code="quote_expired",
+        zh=f"报价已于{_moment(expires_at)}失效。",
+        en=f"The quote expired at {_moment(expires_at)}.",
+    )
+
+
+def bind_too_late(bind_by: datetime) -> Reason:
+    """The deadline for binding is past."""
+    return Reason(
+        code="bind_too_late",
+        zh=f"承保期限{_moment(bind_by)}已过。",
+        en=f"The deadline for binding, {_moment(bind_by)}, has passed.",
+    )
+
+
+def pledges_changed() -> Reason:
+    """What was accepted is not what was quoted."""
+    return Reason(
+        code="pledges_changed",
+        zh="接受的质押林地与报价时不一致。",
+        en="The forests pledged are not those the quote was given for.",
+    )
+
+
+def reversal_since_quote(county: str, peril: str, occurred_on: date) -> Reason:
+    """The forest was damaged after the quote."""
+    (county_zh, county_en), (peril_zh, peril_en) = county_names(county), PERILS.get(peril, (peril, peril))
+    return Reason(
+        code="reversal_since_quote",
+        zh=f"报价后获知{county_zh}林地于{occurred_on}发生{peril_zh}，须重新报价。",
+        en=f"After the quote, {peril_en} of {occurred_on} was reported on a forest in {county_en}; a new quote is needed.",
+    )
+
+
+def value_fell(county: str, quoted: Decimal, current: Decimal) -> Reason:
+    """The forest is worth less than when it was quoted, by more than is tolerated."""
+    zh, en = county_names(county)
+    return Reason(
+        code="value_fell",
+        zh=f"{zh}林地可承保价值由报价时的{_money(quoted)}元降至{_money(current)}元，须重新报价。",
+        en=(
+            f"The insurable value of a forest in {en} fell from {_money(quoted)} to {_money(current)} CNY since the"
+            " quote; a new quote is needed."
+        ),
+    )
+
+
+def small_fire(event_area_mu: Decimal, excluded_mu: Decimal) -> Reason:
+    """The whole fire was too small for the policy."""
+    return Reason(
+        code="small_fire",
+        zh=f"整场火灾过火面积{event_area_mu:.1f}亩，未超过免责面积{excluded_mu:.1f}亩。",
+        en=f"The whole fire burnt {event_area_mu:.1f} mu, not more than the excluded {excluded_mu:.1f} mu.",
+    )
+
+
+def slight_pest(degree: Decimal, threshold: Decimal) -> Reason:
+    """The pest damage stays under the policy's threshold."""
+    return Reason(
+        code="slight_pest",
+        zh=f"病虫害损失程度{degree:.1%}，低于起赔线{threshold:.1%}。",
+        en=f"The pest damage of {degree:.1%} is below the threshold of {threshold:.1%}.",
+    )
+
+
+def no_loss() -> Reason:
+    """The event took no value."""
+    return Reason(
+        code="no_loss", zh="该事件未造成可承保价值损失。", en="The event took nothing of the insurable value."
+    )
+
+
+def sum_used_up(sum_insured: Decimal) -> Reason:
+    """Earlier claims took the whole sum insured."""
+    return Reason(
+        code="sum_used_up",
+        zh=f"该林地保险金额{_money(sum_insured)}元已由此前赔案用尽。",
+        en=f"Earlier claims took the forest's whole sum insured of {_money(sum_insured)} CNY.",
+    )
+
+
+def below_deductible(loss: Decimal) -> Reason:
+    """After the terms nothing is left to pay."""
+    return Reason(
+        code="below_deductible",
+        zh=f"损失{_money(loss)}元按条款扣减后无应付赔款。",
+        en=f"Nothing of the loss of {_money(loss)} CNY is payable after the policy's terms.",
+    )

@@ -1,0 +1,11 @@
+"""The coefficients of this service, read once."""
+
+from pathlib import Path
+
+from shared.parameters import Parameters
+
+PARAMETERS = Parameters(Path(__file__).parents[1] / "parameters.yaml")
+SPECIES = tuple(name.removeprefix("species.") for name in PARAMETERS.entries if name.startswith("species."))
+COUNTIES = ("shuocheng", "pinglu", "shanyin", "yingxian", "youyu", "huairen")
+PERILS = ("fire", "pest", "drought", "frost_snow", "wind", "flood", "harvest")
+PROGRAMMES = ("ccer", "verra", "gold_standard")

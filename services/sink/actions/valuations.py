@@ -1,0 +1,518 @@
+"""Valuations: an asset's facts, the coefficients and the market in, tonnes and present value out, derivable again.
+
+`derive` is the whole valuation as a function of JSON data. What it was given is stored as canonical text beside what it
+gave, so that anybody with the same engine gets the same bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.sink.actions.parameters import PARAMETERS
+from services.sink.actions.prices import Market, market
+from services.sink.formulas import valuation as engine
+from services.sink.formulas.biomass import shrub_stock, stock_from_volume, volume_from_carbon
+from services.sink.formulas.growth import (
+    calibrated_volume,
+    local_volume,
+    locality_scale,
+    surviving_volume,
+    volume_at_age,
+)
+from services.sink.formulas.reversal import hazard_frequency
+from services.sink.tables import Asset, Valuation, locked_in_order
+from shared import audit, clock, money, outbox
+from shared.db import found, locked, tenant
+from shared.errors import ConflictError, ForbiddenError, RefusalError
+from shared.events.sink import (
+    CarbonAssetValued,
+    PresentValue,
+    Removals,
+    SpeciesShare,
+    Units,
+    VarianceShares,
+)
+from shared.ids import uuid7
+from shared.jobs import Job
+from shared.parameters import InForce
+from shared.strict_json import canonical
+
+#: Rises when the same inputs would give other outputs; numpy draws the random numbers, so its version belongs to it.
+ENGINE_VERSION = f"1/numpy-{np.__version__}"
+#: No result is called conformant before a person checked the constants against the methodology.
+METHODOLOGIES = {
+    "ccer": "CCER-14-001-V01, constants unverified",
+    "verra": "Verra AFOLU, constants unverified",
+    "gold_standard": "Gold Standard 403, constants unverified",
+}
+DAYS_PER_YEAR = 365.25
+#: Assets per transaction of the register's revaluation.
+REVALUED_AT_ONCE = 50
+
+_COMMON = (
+    "ccer.baseline_stock",
+    "ccer.leakage_share",
+    "growth.persistence",
+    "growth.sigma",
+    "haircut.cap",
+    "haircut.exponent",
+    "haircut.reference_discount",
+    "haircut.reference_share",
+    "market.fee_share",
+    "market.turnover",
+    "model.sigma",
+    "reversal.frequency",
+    "reversal.mean_severity",
+    "reversal.reference_hazard",
+    "uncertainty.confidence",
+    "uncertainty.discount",
+    "uncertainty.planned_half_width",
+    "valuation.discount_rate",
+    "valuation.draws",
+    "valuation.horizon",
+    "valuation.market_seed",
+    "valuation.project_area",
+    "valuation.verification_cost",
+    "valuation.verification_interval",
+)
+_TREE = ("wood_density", "expansion_factor", "root_ratio", "carbon_fraction", "growth.richards", "growth.carbon_ceiling")
+_SHRUB = ("shrub.forest_biomass", "shrub.biomass_ratio", "shrub.root_ratio", "shrub.cover_floor")
+
+
+class NoMethodError(ConflictError):
+    """There is no method that values this kind of sink."""
+
+    kind, title = "no-method", "There is no method that values this kind of sink"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What all valuations of a registrar on one day have in common."""
+
+    p: InForce
+    parameters_hash: str
+    market: Market
+    market_parameters: tuple[str, ...]
+
+
+def basis(session: Session, registrar: str) -> Basis:
+    """The coefficients and the market in force today."""
+    p = PARAMETERS.at(clock.today())
+    in_force, names = market(session, registrar, p)
+    return Basis(p, p.digest, in_force, names)
+
+
+# -- inputs -----------------------------------------------------------------------------------------------------------
+
+
+def inputs_of(asset: Asset, on: Basis) -> dict[str, Any]:
+    """Everything the value of an asset follows from, as JSON data."""
+    if asset.kind != "forest":
+        raise NoMethodError(f"a {asset.kind} can be registered; no method of measuring its carbon is in place yet")
+    as_of = clock.today()
+    seed = int.from_bytes(hashlib.sha256(asset.id.bytes).digest()[:8], "big") >> 1
+    return {
+        "as_of": as_of.isoformat(),
+        "asset": _facts(asset),
+        "market": on.market.as_json(),
+        "parameters": {name: on.p[name] for name in _parameter_names(asset, on.p)},
+        # One seed for an asset's life: a new price or a fire moves its value, never the luck of the draw.
+        "seed": seed,
+        "verifications": [day.isoformat() for day in _verifications(asset, as_of, on.p)],
+    }
+
+
+def _facts(asset: Asset) -> dict[str, Any]:
+    return {
+        "area_ha": _text(asset.area_ha),
+        "crown_cover": _text(asset.crown_cover),
+        "hazards": dict(asset.hazards),
+        "id": str(asset.id),
+        "live_share": _text(asset.live_share),
+        "measured_on": asset.measured_on.isoformat(),
+        "planted_year": asset.planted_year,
+        "programme": asset.programme,
+        "project_area_ha": _text(asset.project_area_ha),
+        "sampling_uncertainty": _text(asset.sampling_uncertainty),
+        "species": [dict(share) for share in asset.species],
+        "survival": _text(asset.survival),
+        "verified_live_share": _text(asset.verified_live_share),
+        "verified_on": asset.verified_on.isoformat(),
+        "volume_m3_ha": _text(asset.volume_m3_ha),
+    }
+
+
+def _parameter_names(asset: Asset, p: InForce) -> list[str]:
+    names = {*_COMMON, f"buffer.{asset.programme}"}
+    for share in asset.species:
+        species = share["species"]
+        names.add(f"species.{species}")
+        if _is_tree(p.entries[f"species.{species}"].value):
+            names |= {f"{name}.{species}" for name in _TREE} | {"growth.reference_age"}
+        else:
+            names |= {f"carbon_fraction.{species}", *_SHRUB}
+        if f"model.sigma.{species}" in p.entries:
+            names.add(f"model.sigma.{species}")
+    return sorted(names)
+
+
+def _verifications(asset: Asset, as_of: date, p: InForce) -> list[date]:
+    """Verification days still to come: a fixed calendar from the start of crediting, the last when crediting ends."""
+    end = min(asset.crediting_until, as_of + timedelta(days=round(p["valuation.horizon"] * DAYS_PER_YEAR)))
+    span = (end - asset.crediting_from).days / DAYS_PER_YEAR
+    if span <= 0:
+        return []
+    years = engine.verification_years(p["valuation.verification_interval"], span)
+    days = [asset.crediting_from + timedelta(days=round(year * DAYS_PER_YEAR)) for year in years.tolist()]
+    if end == asset.crediting_until:
+        # A verification shortly before the last one would cost more than it brings.
+        days = [day for day in days if (end - day).days > DAYS_PER_YEAR] + [end]
+    return [day for day in days if day > max(as_of, asset.verified_on)]
+
+
+# -- derivation -------------------------------------------------------------------------------------------------------
+
+
+def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Value an asset: a pure function of JSON data, all that a reproduction needs."""
+    facts, p, market_ = inputs["asset"], inputs["parameters"], inputs["market"]
+    as_of = date.fromisoformat(inputs["as_of"])
+    days = [date.fromisoformat(day) for day in inputs["verifications"]]
+    stand = _stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
+    stocks = float(facts["live_share"]) * stand[:-1]
+    # What has grown since the last verification is still to be issued; what burned below it is to be regrown first.
+    owed = float(facts["verified_live_share"]) * float(stand[-1]) - float(stocks[0])
+    dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
+    if not days:
+        return dates
+    area = float(facts["area_ha"])
+    project_area = max(area, float(facts["project_area_ha"] or p["valuation.project_area"]))
+    result = engine.valuation(
+        years=[(day - as_of).days / DAYS_PER_YEAR for day in days],
+        project_stocks=stocks,
+        baseline_stocks=np.full(len(days) + 1, p["ccer.baseline_stock"] * area),
+        emissions=np.full(len(days), owed),
+        leakage=p["ccer.leakage_share"] * np.maximum(0.0, stocks[1:] - stocks[0]),
+        costs=np.full(len(days), p["valuation.verification_cost"] * area / project_area),
+        growth_sigma=p["growth.sigma"],
+        growth_persistence=p["growth.persistence"],
+        sampling_width=float(facts["sampling_uncertainty"] or p["uncertainty.planned_half_width"]),
+        confidence=p["uncertainty.confidence"],
+        model_sigma=_model_sigma(facts, p),
+        event_frequency=hazard_frequency(
+            p["reversal.frequency"],
+            [float(score) for _, score in sorted(facts["hazards"].items())],
+            p["reversal.reference_hazard"],
+        ),
+        mean_severity=p["reversal.mean_severity"],
+        discount_bounds=p["uncertainty.discount"]["bounds"],
+        discount_shares=p["uncertainty.discount"]["shares"],
+        buffer_share=p[f"buffer.{facts['programme']}"],
+        price=float(market_["spot_price"]),
+        price_drift=float(market_["drift"]),
+        price_sigma=float(market_["volatility"]),
+        price_reversion=float(market_["reversion"]),
+        long_run_price=float(market_["long_run_price"]),
+        turnover_t=p["market.turnover"],
+        haircut_reference_discount=p["haircut.reference_discount"],
+        haircut_reference_share=p["haircut.reference_share"],
+        haircut_exponent=p["haircut.exponent"],
+        haircut_cap=p["haircut.cap"],
+        fee_share=p["market.fee_share"],
+        discount_rate=p["valuation.discount_rate"],
+        seed=inputs["seed"],
+        draws=p["valuation.draws"],
+        price_seed=p["valuation.market_seed"],
+    )
+    return {**dates, **asdict(result)}
+
+
+def live_stock(inputs: Mapping[str, Any]) -> float:
+    """Living stock of an asset on the day of its inputs. [tCO2e]"""
+    facts = inputs["asset"]
+    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
+    return float(facts["live_share"]) * float(stand[0])
+
+
+def _stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
+    """Stock of the whole stand, as if nothing had been lost, on each day. [tCO2e]"""
+    ages = np.array([_age(facts, day) for day in [*days, date.fromisoformat(facts["measured_on"])]])
+    total = np.zeros(len(days))
+    for share in facts["species"]:
+        species, area = share["species"], float(facts["area_ha"]) * float(share["share"])
+        if _is_tree(p[f"species.{species}"]):
+            total += _tree_stocks(facts, p, species, area, ages)
+        else:
+            total += _shrub_stocks(facts, p, species, area)
+    return total
+
+
+def _tree_stocks(
+    facts: Mapping[str, Any], p: Mapping[str, Any], species: str, area: float, ages: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    chain = [p[f"{name}.{species}"] for name in ("wood_density", "expansion_factor", "root_ratio", "carbon_fraction")]
+    curve = p[f"growth.richards.{species}"]
+    ceiling = float(volume_from_carbon(p[f"growth.carbon_ceiling.{species}"], *chain))
+    scale = locality_scale(ceiling, p["growth.reference_age"], **curve)
+    local = local_volume(volume_at_age(ages, **curve), scale, ceiling)
+    volumes = np.asarray(surviving_volume(local, float(facts["survival"])))
+    standing = volumes[:-1]
+    if facts["volume_m3_ha"] is not None:
+        standing = calibrated_volume(standing, float(volumes[-1]), float(facts["volume_m3_ha"]), ceiling)
+    return np.asarray(stock_from_volume(area, standing, *chain))
+
+
+def _shrub_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], species: str, area: float) -> float:
+    """Stock from the measured crown cover; no growth beyond it is claimed."""
+    stock = shrub_stock(
+        [area],
+        [float(facts["crown_cover"] or 0)],
+        p["shrub.forest_biomass"],
+        p["shrub.biomass_ratio"],
+        p["shrub.root_ratio"],
+        p[f"carbon_fraction.{species}"],
+        p["shrub.cover_floor"],
+    )
+    return float(stock.sum())
+
+
+def _model_sigma(facts: Mapping[str, Any], p: Mapping[str, Any]) -> float:
+    sigma = 0.0
+    for share in facts["species"]:
+        sigma += float(share["share"]) * p.get(f"model.sigma.{share['species']}", p["model.sigma"])
+    return sigma
+
+
+def _is_tree(species: Mapping[str, Any]) -> bool:
+    return bool(species["route"] == "volume")
+
+
+def _age(facts: Mapping[str, Any], day: date) -> float:
+    """Age of the stand, counted from the middle of the planting year. [yr]"""
+    return max(0.0, (day - date(facts["planted_year"], 7, 1)).days / DAYS_PER_YEAR)
+
+
+# -- use cases --------------------------------------------------------------------------------------------------------
+
+
+def own_asset(session: Session, asset_id: UUID) -> Asset:
+    """Lock an asset of the caller's own register."""
+    if found(session, Asset, asset_id).registrar != tenant(session):
+        raise ForbiddenError("only the registrar of this asset may do this")
+    return locked(session, Asset, asset_id)
+
+
+def value_asset(
+    session: Session, asset: Asset, cause: str, on: Basis, inputs: dict[str, Any] | None = None
+) -> Valuation:
+    """Value a locked asset and tell everybody; the forecast of its units follows."""
+    given = inputs_of(asset, on) if inputs is None else inputs
+    try:
+        outputs = derive(given)
+    except ValueError as error:
+        raise ConflictError(f"the asset's facts cannot be valued: {error}") from None
+    asset.valuation_version += 1
+    inputs_text, outputs_text = canonical(given), canonical(outputs)
+    tonnes = [Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())]
+    value = present_value(outputs)
+    names = [*given["parameters"], *on.market_parameters, "valuation.validity_days"]
+    row = Valuation(
+        id=uuid7(),
+        asset_id=asset.id,
+        registrar=asset.registrar,
+        version=asset.valuation_version,
+        cause=cause,
+        as_of=clock.today(),
+        valid_until=min(clock.today() + timedelta(days=on.p["valuation.validity_days"]), asset.title_until),
+        methodology=METHODOLOGIES[asset.programme],
+        inputs=inputs_text.decode(),
+        inputs_hash=hashlib.sha256(inputs_text).hexdigest(),
+        parameters_hash=on.parameters_hash,
+        engine_version=ENGINE_VERSION,
+        seed=given["seed"],
+        outputs=outputs_text.decode(),
+        outputs_hash=hashlib.sha256(outputs_text).hexdigest(),
+        price_curve=on.market.name,
+        spot_price=Decimal(on.market.spot_price),
+        pv_mean=value.mean,
+        pv_p05=value.p05,
+        pv_p10=value.p10,
+        pv_p50=value.p50,
+        pv_p90=value.p90,
+        pv_p95=value.p95,
+        forecast_tonnes=sum(tonnes, Decimal("0.000")),
+        liquidity_haircut=_mean_haircut(outputs),
+        unverified_parameters=sorted(name for name in names if on.p.entries[name].verified == "no"),
+        valued_at=clock.now(),
+    )
+    session.add(row)
+    asset.forecast_tonnes = row.forecast_tonnes
+    asset.settle()
+    outbox.put(session, valued(asset, row, outputs))
+    audit.record(session, "value_asset", asset.id, version=row.version, cause=cause, inputs_hash=row.inputs_hash)
+    return row
+
+
+def request_valuation(session: Session, asset_id: UUID) -> Valuation:
+    """Value one asset of the caller's register today."""
+    asset = own_asset(session, asset_id)
+    row = value_asset(session, asset, "request", basis(session, asset.registrar))
+    session.flush()
+    return row
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether a valuation comes out again, byte for byte."""
+
+    valuation_id: UUID
+    reproduced: bool
+    inputs_hash: str
+    outputs_hash: str
+    outputs_hash_now: str
+    engine_version: str
+    engine_version_now: str
+    parameters_hash: str
+    #: Whether the parameter file of today still holds the same set for the day of the valuation.
+    parameters_unchanged: bool
+
+
+def reproduce(session: Session, valuation_id: UUID) -> Reproduction:
+    """Derive a valuation again from its stored inputs and compare the bytes."""
+    row = found(session, Valuation, valuation_id)
+    given = row.inputs.encode()
+    again = canonical(derive(_read(given)))
+    return Reproduction(
+        valuation_id=row.id,
+        reproduced=again == row.outputs.encode() and hashlib.sha256(given).hexdigest() == row.inputs_hash,
+        inputs_hash=hashlib.sha256(given).hexdigest(),
+        outputs_hash=row.outputs_hash,
+        outputs_hash_now=hashlib.sha256(again).hexdigest(),
+        engine_version=row.engine_version,
+        engine_version_now=ENGINE_VERSION,
+        parameters_hash=row.parameters_hash,
+        parameters_unchanged=PARAMETERS.at(row.as_of).digest == row.parameters_hash,
+    )
+
+
+def revalue_register(session: Session, job: Job) -> None:
+    """Value the next assets of the register anew: one step of the job that an approved price curve starts."""
+    statement = select(Asset).where(Asset.registrar == job.institution)
+    if job.cursor:
+        statement = statement.where(Asset.id > UUID(job.cursor))
+    assets = locked_in_order(session, statement.limit(REVALUED_AT_ONCE))
+    on = basis(session, job.institution)
+    for asset in assets:
+        try:
+            value_asset(session, asset, "price", on)
+        except RefusalError as refusal:
+            job.note(asset=str(asset.id), detail=refusal.detail)
+        job.cursor = str(asset.id)
+    job.done += len(assets)
+    # Assets that came in meanwhile are in the walk, so the count of the start is only an estimate.
+    job.total = job.done if len(assets) < REVALUED_AT_ONCE else max(job.total, job.done + 1)
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def present_value(outputs: Mapping[str, Any]) -> PresentValue:
+    """The distribution of the value; an owner may let a forest be, so it is never worth less than nothing."""
+    names = ("mean", "p05", "p10", "p50", "p90", "p95")
+    return PresentValue(**{name: money.yuan(max(0.0, outputs.get(f"pv_{name}", 0.0))) for name in names})
+
+
+def removals(outputs: Mapping[str, Any]) -> tuple[Removals, ...]:
+    """Tonnes issuable at each verification to come."""
+    return tuple(
+        Removals(
+            verified_on=date.fromisoformat(day),
+            mean=Decimal(str(outputs["tonnes_mean"][k])),
+            p10=Decimal(str(outputs["tonnes_p10"][k])),
+            p50=Decimal(str(outputs["tonnes_p50"][k])),
+            p90=Decimal(str(outputs["tonnes_p90"][k])),
+        )
+        for k, day in enumerate(outputs["verified_on"])
+    )
+
+
+def variance_shares(outputs: Mapping[str, Any]) -> VarianceShares:
+    """Where the uncertainty comes from."""
+    shares = outputs.get("variance_shares", {})
+    names = ("growth", "sampling", "model", "reversal", "price")
+    return VarianceShares(**{name: Decimal(str(shares.get(name, 0))) for name in names})
+
+
+def units(asset: Asset) -> Units:
+    """The balance of an asset's units as the world sees it."""
+    return Units(
+        free=asset.free_tonnes, pledged=asset.pledged_tonnes + asset.enforced_tonnes, retired=asset.retired_tonnes
+    )
+
+
+def valued(asset: Asset, row: Valuation, outputs: Mapping[str, Any]) -> CarbonAssetValued:
+    """The event that carries a valuation."""
+    return CarbonAssetValued(
+        asset_id=asset.id,
+        valuation_id=row.id,
+        version=row.version,
+        as_of=row.as_of,
+        valid_until=row.valid_until,
+        methodology=row.methodology,
+        inputs_hash=row.inputs_hash,
+        parameters_hash=row.parameters_hash,
+        engine_version=row.engine_version,
+        seed=row.seed,
+        county=asset.county,
+        area_ha=asset.area_ha,
+        species=species_shares(asset),
+        longitude=asset.longitude,
+        latitude=asset.latitude,
+        title_until=asset.title_until,
+        crediting_until=asset.crediting_until,
+        hazards={peril: Decimal(score) for peril, score in asset.hazards.items()},
+        removals=removals(outputs),
+        price_curve=row.price_curve,
+        spot_price=row.spot_price,
+        present_value=present_value(outputs),
+        variance_shares=variance_shares(outputs),
+        uncertainty_deduction=Decimal(str(outputs.get("uncertainty_deduction", 0))),
+        buffer=Decimal(str(outputs.get("buffer_share", 0))),
+        liquidity_haircut=row.liquidity_haircut,
+        units=units(asset),
+        unverified_parameters=tuple(row.unverified_parameters),
+    )
+
+
+def species_shares(asset: Asset) -> tuple[SpeciesShare, ...]:
+    """The asset's species mix as events tell it."""
+    return tuple(SpeciesShare(species=one["species"], share=Decimal(one["share"])) for one in asset.species)
+
+
+def _mean_haircut(outputs: Mapping[str, Any]) -> Decimal:
+    """Haircut over all dates, weighted by the tonnes they bring. [-]"""
+    tonnes, haircuts = outputs.get("tonnes_mean", ()), outputs.get("haircut", ())
+    total = sum(tonnes)
+    if not total:
+        return Decimal(0)
+    return Decimal(str(round(sum(t * h for t, h in zip(tonnes, haircuts, strict=True)) / total, 6)))
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    import json
+
+    read: dict[str, Any] = json.loads(text)
+    return read
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else format(value.normalize(), "f")
