@@ -1,7 +1,6 @@
 """Four eyes: what one person prepares another approves, bound to a hash of exactly what was prepared."""
 
 import hashlib
-import hmac
 import json
 from datetime import datetime
 from typing import Any
@@ -75,7 +74,7 @@ def decide(session: Session, action: str, subject: UUID, seen_hash: str, checker
         raise ConflictError("nothing waits for approval here")
     if approval.maker == checker:
         raise ForbiddenError("the person who prepared this cannot approve it; ask a colleague")
-    if not hmac.compare_digest(approval.payload_hash, seen_hash):
+    if approval.payload_hash != seen_hash:
         raise ConflictError("what waits for approval is not what you saw; read it again and approve its current hash")
     if approval.expires_at <= clock.now():
         raise ConflictError("the request for approval has expired")

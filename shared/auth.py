@@ -1,22 +1,27 @@
 """Who calls: bearer JWT, checked against configured keys, issuer and this service's audience. The tenant is a claim."""
 
 import base64
-import json
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import HTTPRedirectHandler, build_opener
 
+import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from shared import strict_json
 from shared.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 
 ALGORITHMS = ["ES256", "RS256"]
 LEEWAY = 60  # seconds
+log = structlog.get_logger(__name__)
+
+#: What joserfc raises at headers, claims and keys that nobody honest would write.
+_FAULTS = (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -32,40 +37,65 @@ class Principal:
     def demand(self, scope: str) -> None:
         """Refuse unless the token carries the scope."""
         if scope not in self.scopes:
-            raise ForbiddenError(f"the token lacks the scope {scope}")
+            challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+            raise ForbiddenError(f"the token lacks the scope {scope}", headers=challenge)
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """The keys are where the configuration says, not where an answer sends us."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: the answer becomes an HTTPError."""
+
+
+_OPENER = build_opener(_NoRedirect)
 
 
 class Keys:
-    """The issuer's public keys: read from the configured place only, once more on an unknown key id, not oftener than
-    every `pause` seconds; the last good set is kept while the place is away.
+    """The issuer's public keys: read from the configured place only, again on an unknown key id and when they are
+    older than `life` seconds, so that a withdrawn key ends; not oftener than every `pause` seconds. The last good set
+    is kept while the place is away.
     """
 
-    def __init__(self, place: str, pause: float = 10.0) -> None:
-        self.place, self.pause = place, pause
+    def __init__(self, place: str, pause: float = 10.0, life: float = 300.0) -> None:
+        self.place, self.pause, self.life = place, pause, life
         self._lock = threading.Lock()
         self._keys: KeySet | None = None
-        self._tried = -pause
+        self._ids: frozenset[str | None] = frozenset()
+        self._tried = self._read_at = float("-inf")
 
     def keyset(self, kid: str | None) -> KeySet:
         """The key set, refreshed if this key id is not in it."""
-        with self._lock:
-            known = self._keys is not None and any(key.kid == kid for key in self._keys.keys)
-            if not known and time.monotonic() - self._tried >= self.pause:
-                self._tried = time.monotonic()
-                try:
-                    self._keys = KeySet.import_key_set(self._read())
-                except (OSError, ValueError) as error:
-                    if self._keys is None:
-                        raise UnavailableError(f"the issuer's keys cannot be read: {error}") from None
-            if self._keys is None:
-                raise UnavailableError("the issuer's keys have not been read yet")
-            return self._keys
+        known = kid in self._ids
+        stale = not known or time.monotonic() - self._read_at >= self.life
+        # Whoever brings an unknown key id waits for the reading; nobody else does.
+        if stale and self._lock.acquire(blocking=not known):
+            try:
+                self._refresh()
+            finally:
+                self._lock.release()
+        if self._keys is None:
+            raise UnavailableError("the issuer's keys cannot be read just now")
+        return self._keys
 
-    def _read(self) -> Any:
+    def _refresh(self) -> None:
+        if time.monotonic() - self._tried < self.pause:
+            return
+        self._tried = time.monotonic()
+        try:
+            keys = KeySet.import_key_set(strict_json.loads(self._read()))
+            # The ids last: who finds an id there finds its key.
+            self._keys, self._ids = keys, frozenset(key.kid for key in keys.keys)
+            self._read_at = self._tried
+        except (OSError, *_FAULTS) as error:
+            log.warning("the issuer's keys cannot be read", place=self.place, error=str(error)[:200])
+
+    def _read(self) -> bytes:
         if self.place.startswith("https://"):
-            with urlopen(self.place, timeout=5) as answer:  # noqa: S310 - the scheme is checked on the line above
-                return json.load(answer)
-        return json.loads(Path(self.place).read_text(encoding="utf-8"))
+            with _OPENER.open(self.place, timeout=5) as answer:
+                raw: bytes = answer.read(1_000_000)
+                return raw
+        return Path(self.place).read_bytes()
 
 
 class Verifier:
@@ -84,34 +114,47 @@ class Verifier:
 
     def principal(self, authorization: str | None) -> Principal:
         """Read the Authorization header; refuse whatever is not a valid token for this service."""
-        scheme, _, text = (authorization or "").partition(" ")
+        if not authorization:
+            raise UnauthenticatedError(_ASK, headers={"WWW-Authenticate": "Bearer"})
+        scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "bearer" or not text:
-            raise _refused("send Authorization: Bearer with a token of the issuer")
+            raise _refused(_ASK)
         try:
-            kid = json.loads(_segment(text.split(".")[0])).get("kid")
-        except (ValueError, IndexError, AttributeError):
-            raise _refused("the token is not a JWT") from None
-        try:
+            kid = _key_id(text)
             token = jwt.decode(text, self.keys.keyset(kid), algorithms=ALGORITHMS)
             self.claims.validate(token.claims)
-        except (JoseError, ValueError) as error:
+        except _FAULTS as error:
             raise _refused(f"the token does not hold: {error}") from None
         claims = token.claims
-        institution = claims["institution"]
-        if not isinstance(institution, str) or not 0 < len(institution) <= 64:
-            raise _refused("the token names no institution")
         return Principal(
-            subject=str(claims["sub"])[:128],
-            institution=institution,
+            subject=_short(claims, "sub", 128),
+            institution=_short(claims, "institution", 64),
             role=str(claims.get("role", "")),
-            client=str(claims.get("client_id", claims["sub"]))[:128],
+            client=_short(claims, "client_id" if "client_id" in claims else "sub", 128),
             scopes=frozenset(str(claims.get("scope", "")).split()),
         )
+
+
+_ASK = "send Authorization: Bearer with a token of the issuer"
 
 
 def _refused(detail: str) -> UnauthenticatedError:
     return UnauthenticatedError(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
-def _segment(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _key_id(token: str) -> str | None:
+    """The key id that an unverified token names: it only says which key to try."""
+    segment = token.partition(".")[0]
+    header = strict_json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    kid = header.get("kid")
+    if kid is not None and not isinstance(kid, str):
+        raise ValueError("kid is not a string")
+    return kid
+
+
+def _short(claims: dict[str, Any], name: str, longest: int) -> str:
+    """A claim that names somebody: cutting it short could make one of two people."""
+    text = claims[name]
+    if not isinstance(text, str) or not 0 < len(text) <= longest or not text.isprintable():
+        raise _refused(f"the token's {name} is not a text of 1 to {longest} characters")
+    return text

@@ -57,6 +57,7 @@ def engine(url: str, **options: Any) -> Engine:
     """Connect to PostgreSQL; sessions time out rather than hang."""
     options.setdefault("pool_size", 10)
     options.setdefault("max_overflow", 10)
+    options.setdefault("connect_args", {"connect_timeout": 5})
     return create_engine(url, pool_pre_ping=True, pool_timeout=5, **options)
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -26,10 +27,15 @@ class Text(fields.String):
 
     def __init__(self, *, max_length: int = 200, min_length: int = 1, **more: Any) -> None:
         length = validate.Length(min=min_length, max=max_length)
+        #: Composing may shorten a text, but never by so much; what is longer is not worth the work of composing it.
+        self.longest = 4 * max_length
         super().__init__(validate=[length, *more.pop("checks", [])], **more)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **kwargs))
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if len(text) > self.longest:
+            raise ValidationError("Too long.")
+        text = unicodedata.normalize("NFC", text)
         if any(unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") for character in text):
             raise ValidationError("Contains a control character or an invalid one.")
         return text
@@ -40,7 +46,8 @@ class Amount(fields.Field[Decimal]):
 
     def __init__(self, *, minimum: str = "0.01", maximum: str = "999999999999.99", **more: Any) -> None:
         self.minimum, self.maximum = Decimal(minimum), Decimal(maximum)
-        super().__init__(metadata={"pattern": money.AMOUNT_PATTERN, "example": "1000000.00"}, **more)
+        more["metadata"] = {"pattern": money.AMOUNT_PATTERN, "example": "1000000.00"} | more.get("metadata", {})
+        super().__init__(**more)
 
     def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else format(value.quantize(money.FEN), "f")
@@ -89,8 +96,10 @@ class Quantity(fields.Field[Decimal]):
         self.minimum = None if minimum is None else Decimal(minimum)
         self.maximum = None if maximum is None else Decimal(maximum)
         sign = "" if self.minimum is not None and self.minimum >= 0 else "-?"
-        self.pattern = rf"^{sign}(0|[1-9][0-9]{{0,11}})(\.[0-9]{{1,{places}}})?$"
-        super().__init__(metadata={"pattern": self.pattern, "example": "0.5"}, **more)
+        fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+        self.pattern = rf"^{sign}(0|[1-9][0-9]{{0,11}}){fraction}$"
+        more["metadata"] = {"pattern": self.pattern, "example": "0.5"} | more.get("metadata", {})
+        super().__init__(**more)
 
     def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else format(value.quantize(Decimal(1).scaleb(-self.places)), "f")
@@ -101,7 +110,7 @@ class Quantity(fields.Field[Decimal]):
         read = Decimal(value)
         if (self.minimum is not None and read < self.minimum) or (self.maximum is not None and read > self.maximum):
             raise ValidationError(f"A value from {self.minimum} to {self.maximum} is expected.")
-        return read
+        return read or abs(read)  # "-0" is zero
 
 
 class Whole(fields.Integer):
@@ -125,11 +134,17 @@ class Coordinate(fields.Float):
         return super()._validated(value)
 
 
-class Moment(fields.DateTime):
-    """A moment, RFC 3339 in UTC."""
+class Moment(fields.AwareDateTime):
+    """A moment, RFC 3339: written in UTC, read with any offset but never without one."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else write_moment(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
 
 class ReasonSchema(Base):

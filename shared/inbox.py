@@ -3,6 +3,9 @@
 Whatever the broker does (twice, late, out of order, from the beginning again), an event is applied when its number
 is the next one of its aggregate. A lower number has been applied: a duplicate. A higher one waits in `inbox_parked`
 until the gap is filled. The position to go on from is kept in the same transaction.
+
+A refused event becomes a dead letter and its successors go on. Behind one that cannot be read they wait: it may be of
+a version that this program does not know yet, and `replay` fills the gap once it does.
 """
 
 import base64
@@ -10,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -117,7 +120,7 @@ class Record:
             "offset": self.offset,
             "key": _b64(self.key),
             "value": _b64(self.value),
-            "headers": [[name, _b64(value)] for name, value in self.headers],
+            "headers": [[_storable(name), _b64(value)] for name, value in self.headers],
         }
 
     @classmethod
@@ -152,14 +155,21 @@ class UndecodableError(ValueError):
     """The record is no event of a declared type."""
 
 
-def read(record: Record) -> tuple[Envelope, Event | None]:
+class Waiting(NamedTuple):
+    """A parked event, as the batch that may free it holds it."""
+
+    id: UUID
+    record: Record
+
+
+def read(record: Record) -> tuple[Envelope, Event]:
     """Decode a record. An undeclared type, a bad envelope or bad data raises UndecodableError."""
     try:
         envelope = Envelope.read(list(record.headers))
         declared = REGISTRY.get(envelope.type)
         if declared is None:
             raise UndecodableError(f"no event type {envelope.type} is declared")
-        if record.topic != declared.TOPIC:
+        if record.topic not in (declared.TOPIC, declared.STATE_TOPIC):
             raise UndecodableError(f"{envelope.type} does not belong on {record.topic}")
         event = decode(declared, json.loads((record.value or b"").decode("utf-8")))
         if event.key != envelope.subject:
@@ -184,20 +194,58 @@ def receive(
     """
     try:
         with sessions.begin() as session:
-            _apply(session, consumer, records, cluster_id)
+            counts = _apply(session, consumer, records, cluster_id)
+        consumer.counts.update(counts)
         return
     except Exception as error:
         if is_lost(error) or not (isinstance(error, RefusalError) or is_passing(error)):
             raise
     for record in records:
         _receive_one(sessions, consumer, record, cluster_id, pause, attempts)
+        receive_waiting(sessions, consumer, pause, attempts)
+
+
+def receive_waiting(
+    sessions: sessionmaker[Session],
+    consumer: Consumer,
+    pause: Callable[[int], None] = lambda attempt: None,
+    attempts: int = 5,
+) -> int:
+    """Apply the parked events whose turn has come, each alone: a replay or a dead letter may have filled the gap
+    before them. Says how many there were.
+    """
+    found = 0
+    while True:
+        with sessions.begin() as session:
+            session.execute(
+                text(
+                    "DELETE FROM inbox_parked p USING inbox_sequences s"
+                    " WHERE p.topic = s.topic AND p.key = s.key AND p.sequence <= s.last"
+                )
+            )
+            due = session.execute(
+                select(InboxParked.event_id, InboxParked.record)
+                .join(
+                    InboxSequence, (InboxSequence.topic == InboxParked.topic) & (InboxSequence.key == InboxParked.key)
+                )
+                .where(InboxParked.sequence == InboxSequence.last + 1)
+                .order_by(InboxParked.parked_at)
+                .limit(100)
+            ).all()
+        if not due:
+            return found
+        for one in due:
+            _receive_one(sessions, consumer, Record.from_json(one.record), None, pause, attempts)
+        with sessions.begin() as session:
+            session.execute(delete(InboxParked).where(InboxParked.event_id.in_([one.event_id for one in due])))
+        found += len(due)
 
 
 def _receive_one(
     sessions: sessionmaker[Session],
     consumer: Consumer,
     record: Record,
-    cluster_id: str,
+    cluster_id: str | None,
     pause: Callable[[int], None],
     attempts: int,
 ) -> None:
@@ -205,7 +253,8 @@ def _receive_one(
     for attempt in range(1, attempts + 1):
         try:
             with sessions.begin() as session:
-                _apply(session, consumer, [record], cluster_id)
+                counts = _apply(session, consumer, [record], cluster_id, alone=True)
+            consumer.counts.update(counts)
             return
         except RefusalError as error:
             reason = f"{type(error).__name__}: {error.detail}"
@@ -218,13 +267,21 @@ def _receive_one(
             pause(attempt)
     with sessions.begin() as session:
         envelope, _ = read(record)
-        _bury(session, consumer, record, reason)
-        _advance(session, {(record.topic, envelope.subject): envelope.sequence})
+        aggregate = (record.topic, envelope.subject)
+        # Another consumer of the group may have succeeded in the meantime.
+        late = _lock_sequences(session, {aggregate})[aggregate] >= envelope.sequence
+        outcome = "duplicates" if late else _bury(session, record, reason)
+        _advance(session, {aggregate: envelope.sequence})
         _move(session, [record], cluster_id)
+    consumer.counts[outcome] += 1
 
 
-def _apply(session: Session, consumer: Consumer, records: Sequence[Record], cluster_id: str) -> None:
-    """Apply a batch inside one transaction."""
+def _apply(
+    session: Session, consumer: Consumer, records: Sequence[Record], cluster_id: str | None, *, alone: bool = False
+) -> Counter[str]:
+    """Apply a batch inside one transaction; what became of the records. Parked successors follow at once unless the
+    record is to stand or fall alone.
+    """
     counts: Counter[str] = Counter()
     readable: list[tuple[Record, Envelope, Event]] = []
     for record in records:
@@ -234,37 +291,43 @@ def _apply(session: Session, consumer: Consumer, records: Sequence[Record], clus
         try:
             envelope, event = read(record)
         except UndecodableError as error:
-            _bury(session, consumer, record, str(error))
+            counts[_bury(session, record, str(error))] += 1
             continue
-        assert event is not None
         readable.append((record, envelope, event))
 
     last = _lock_sequences(session, {(record.topic, envelope.subject) for record, envelope, _ in readable})
     before = dict(last)
-    parked = _parked(session, last)
+    parked = {} if alone else _parked(session, last)
+    known = _known(session, [e.id for _, e, _ in readable] + [r.id for rows in parked.values() for r in rows.values()])
     done: list[dict[str, Any]] = []
+
+    def take(envelope: Envelope, event: Event) -> None:
+        """Apply the next event of its aggregate; one that was adopted from a state topic had its effect before."""
+        if envelope.id in known:
+            counts["duplicates"] += 1
+        else:
+            _handle(session, consumer, envelope, event, done, counts)
+            known.add(envelope.id)
+        last[event.TOPIC, envelope.subject] = envelope.sequence
+
     for record, envelope, event in readable:
         aggregate = (record.topic, envelope.subject)
         if envelope.sequence <= last[aggregate]:
             counts["duplicates"] += 1
         elif envelope.sequence > last[aggregate] + 1:
             counts["parked"] += _park(session, record, envelope)
-            parked.setdefault(aggregate, {})[envelope.sequence] = record
+            parked.setdefault(aggregate, {})[envelope.sequence] = Waiting(envelope.id, record)
         else:
-            _handle(session, consumer, envelope, event, done, counts)
-            last[aggregate] = envelope.sequence
+            take(envelope, event)
             while (waiting := parked.get(aggregate, {}).pop(last[aggregate] + 1, None)) is not None:
-                envelope, later = read(waiting)
-                assert later is not None
-                _handle(session, consumer, envelope, later, done, counts)
-                session.execute(delete(InboxParked).where(InboxParked.event_id == envelope.id))
-                last[aggregate] = envelope.sequence
+                take(*read(waiting.record))
+                session.execute(delete(InboxParked).where(InboxParked.event_id == waiting.id))
     if done:
         session.execute(insert(Inbox), done)
     _advance(session, {aggregate: number for aggregate, number in last.items() if number != before[aggregate]})
     _move(session, records, cluster_id)
     audit.seal(session)
-    consumer.counts.update(counts)
+    return counts
 
 
 def _handle(
@@ -322,14 +385,19 @@ def _lock_sequences(session: Session, aggregates: Iterable[tuple[str, str]]) -> 
     return {(topic, key): last for topic, key, last in rows}
 
 
-def _parked(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[int, Record]]:
+def _parked(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[int, Waiting]]:
     keys = {key for _, key in aggregates}
     if not keys:
         return {}
-    found: dict[tuple[str, str], dict[int, Record]] = {}
+    found: dict[tuple[str, str], dict[int, Waiting]] = {}
     for row in session.scalars(select(InboxParked).where(InboxParked.key.in_(keys))):
-        found.setdefault((row.topic, row.key), {})[row.sequence] = Record.from_json(row.record)
+        found.setdefault((row.topic, row.key), {})[row.sequence] = Waiting(row.event_id, Record.from_json(row.record))
     return found
+
+
+def _known(session: Session, ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these events had their effect here already."""
+    return set(session.scalars(select(Inbox.event_id).where(Inbox.event_id.in_(ids)))) if ids else set()
 
 
 def _park(session: Session, record: Record, envelope: Envelope) -> int:
@@ -364,8 +432,10 @@ def _advance(session: Session, numbers: Mapping[tuple[str, str], int]) -> None:
     )
 
 
-def _move(session: Session, records: Sequence[Record], cluster_id: str) -> None:
-    """Store the offsets to go on from, in the transaction of the effects."""
+def _move(session: Session, records: Sequence[Record], cluster_id: str | None) -> None:
+    """Store the offsets to go on from, in the transaction of the effects; None when they did not come off a topic."""
+    if cluster_id is None:
+        return
     ends: dict[tuple[str, int], int] = {}
     for record in records:
         ends[record.topic, record.partition] = max(record.offset + 1, ends.get((record.topic, record.partition), 0))
@@ -387,10 +457,58 @@ def offsets(session: Session, cluster_id: str) -> dict[tuple[str, int], int]:
     return {(row.topic, row.partition): row.next_offset for row in rows}
 
 
+# -- the state topic ------------------------------------------------------------------------------------------------
+
+
+def adopt(sessions: sessionmaker[Session], consumer: Consumer, records: Iterable[Record], batch: int = 500) -> int:
+    """Let a new consumer start from a state topic, the latest event of each aggregate; says how many had an effect.
+
+    Only ids are noted, no numbers: numbers count what came on the event's own topic, and that is read from its
+    beginning all the same. There the adopted event is known by its id, and the older ones before it meet handlers
+    that pass over what is older than what they have. So this may run at any time, beside the consumer, and again.
+    """
+    adopted = 0
+    waiting = list(records)
+    for start in range(0, len(waiting), batch):
+        with sessions.begin() as session:
+            adopted += _adopt(session, consumer, waiting[start : start + batch])
+    return adopted
+
+
+def _adopt(session: Session, consumer: Consumer, records: Sequence[Record]) -> int:
+    readable: list[tuple[Envelope, Event]] = []
+    for record in records:
+        try:
+            readable.append(read(record))
+        except UndecodableError as error:
+            # Its original is on the event topic, and becomes a dead letter there.
+            log.warning("not adopted", topic=record.topic, offset=record.offset, reason=str(error))
+    last = _lock_sequences(session, {(event.TOPIC, envelope.subject) for envelope, event in readable})
+    known = _known(session, [envelope.id for envelope, _ in readable])
+    done: list[dict[str, Any]] = []
+    for envelope, event in readable:
+        if envelope.id not in known and envelope.sequence > last[event.TOPIC, envelope.subject]:
+            _handle(session, consumer, envelope, event, done, consumer.counts)
+    if done:
+        session.execute(insert(Inbox), done)
+    audit.seal(session)
+    return len(done)
+
+
 # -- dead letters -----------------------------------------------------------------------------------------------------
 
 
-def _bury(session: Session, consumer: Consumer, record: Record, reason: str) -> None:
+def _bury(session: Session, record: Record, reason: str) -> str:
+    """Keep the record as a dead letter, unless it is one already; the outcome to count."""
+    whole = record.as_json()
+    kept = select(DeadLetter.id).where(
+        DeadLetter.topic == record.topic,
+        DeadLetter.key.is_not_distinct_from(record.key),
+        DeadLetter.value.is_not_distinct_from(record.value),
+        DeadLetter.headers == whole["headers"],
+    )
+    if session.scalar(kept.limit(1)) is not None:
+        return "duplicates"
     session.add(
         DeadLetter(
             id=uuid7(),
@@ -399,14 +517,14 @@ def _bury(session: Session, consumer: Consumer, record: Record, reason: str) -> 
             offset=record.offset,
             key=record.key,
             value=record.value,
-            headers=[[name, _b64(value)] for name, value in record.headers],
-            reason=reason,
+            headers=whole["headers"],
+            reason=_storable(reason),
             at=clock.now(),
         )
     )
     session.flush()
-    consumer.counts["dead"] += 1
     log.warning("dead letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
+    return "dead"
 
 
 def dead_letters(session: Session, limit: int = 100) -> Sequence[DeadLetter]:
@@ -417,7 +535,10 @@ def dead_letters(session: Session, limit: int = 100) -> Sequence[DeadLetter]:
 
 
 def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
-    """Apply one dead letter now, in the caller's transaction; a second replay changes nothing. Says what happened."""
+    """Apply one dead letter now, in the caller's transaction; a second replay changes nothing. Says what happened.
+
+    Events that waited behind it follow by `receive_waiting`, which the worker calls every second.
+    """
     letter = session.get(DeadLetter, letter_id, with_for_update=True)
     if letter is None:
         raise RefusalError(f"no dead letter has the id {letter_id}")
@@ -435,16 +556,20 @@ def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
         envelope, event = read(record)
     except UndecodableError as error:
         raise RefusalError(f"still unreadable: {error}") from None
-    assert event is not None
+    aggregate = (record.topic, envelope.subject)
+    last = _lock_sequences(session, {aggregate})[aggregate]
+    if envelope.sequence > last + 1:
+        raise RefusalError(
+            f"number {last + 1} of {envelope.subject} comes first; this one is number {envelope.sequence}"
+        )
     if session.get(Inbox, envelope.id) is not None:
         outcome = "applied before"
     else:
         done: list[dict[str, Any]] = []
-        _lock_sequences(session, {(record.topic, envelope.subject)})
         _handle(session, consumer, envelope, event, done, consumer.counts)
         if done:
             session.execute(insert(Inbox), done)
-        _advance(session, {(record.topic, envelope.subject): envelope.sequence})
+        _advance(session, {aggregate: envelope.sequence})
         outcome = "applied" if done else "nothing to do"
     letter.replayed_at = clock.now()
     audit.seal(session)
@@ -460,6 +585,11 @@ def oldest_parked(session: Session) -> float:
 def start_over(session: Session) -> None:
     """Forget the offsets, so that every topic is read from its beginning; numbers make that harmless."""
     session.execute(update(ConsumerOffset).values(next_offset=0))
+
+
+def _storable(name: str) -> str:
+    """A text that PostgreSQL takes: NUL and lone surrogates spelt out."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def _b64(value: bytes | None) -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from shared import audit, clock
-from shared.db import Id, Institution, Moment, Plumbing, Versioned, act_for, locked, private_table, tenant
+from shared.db import Id, Institution, Moment, Plumbing, Versioned, act_for, is_passing, locked, private_table, tenant
 from shared.errors import RefusalError, StateError
 from shared.ids import uuid7
 from shared.trace import tracing
@@ -80,7 +80,7 @@ def resume(session: Session, job_id: UUID) -> Job:
     job = locked(session, Job, job_id)
     if job.state not in ("cancelled", "failed"):
         raise StateError(f"the job is {job.state}; only a cancelled or failed one can be resumed")
-    job.state = "running"
+    job.state, job.finished_at = "running", None
     audit.record(session, "resume_job", job.id)
     return job
 
@@ -105,14 +105,23 @@ def run_step(sessions: sessionmaker[Session], steps: Mapping[str, Step]) -> bool
                 if job.done >= job.total:
                     job.state, job.finished_at = "finished", clock.now()
                 audit.seal(session)
-    except RefusalError as refusal:
-        with sessions.begin() as session:
-            act_for(session, oldest.institution)
-            job = session.get_one(Job, oldest.id, with_for_update=True)
-            job.state, job.finished_at = "failed", clock.now()
-            job.note(error=refusal.detail)
-        log.warning("job failed", job=str(oldest.id), reason=refusal.detail)
+    except Exception as error:
+        if is_passing(error):
+            raise
+        _fail(sessions, oldest, error)
     return True
+
+
+def _fail(sessions: sessionmaker[Session], failing: Any, error: Exception) -> None:
+    """Stop a job that cannot go on and say why; a person resumes it when the reason is gone."""
+    reason = error.detail if isinstance(error, RefusalError) else f"internal error ({type(error).__name__})"
+    log.warning("job failed", job=str(failing.id), reason=reason, exc_info=error)
+    with sessions.begin() as session:
+        act_for(session, failing.institution)
+        job = session.get_one(Job, failing.id, with_for_update=True)
+        if job.state == "running":
+            job.state, job.finished_at = "failed", clock.now()
+            job.note(error=reason)
 
 
 def rules(service: str) -> list[str]:

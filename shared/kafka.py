@@ -1,9 +1,12 @@
-"""The only file that speaks Kafka: topics, the sending side for the relay, and the loop that feeds the inbox."""
+"""The only file that speaks Kafka: topics, the sending side for the relay, and the loop that feeds the inbox.
+
+Whatever goes wrong between here and the broker leaves this file as a BrokerError: the caller waits and tries again.
+"""
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -21,8 +24,36 @@ from shared.settings import Settings
 log = structlog.get_logger(__name__)
 
 #: How long a batch may take to be acknowledged before it counts as unsent. [s]
-DELIVERY_TIMEOUT = 20.0
+DELIVERY_TIMEOUT = 15.0
+#: How long a broker may take to answer a question before it counts as away. [s]
+ANSWER_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 3.0
+#: How long records may wait on the broker while none comes, before the consumer counts as deaf. [s]
+DEAF = 30.0
+#: Larger than anything the relay sends: an event, or a dead letter of `relay.DEAD_LIMIT` with its headers. [B]
+MAX_RECORD = 5_000_000
+
+
+@contextlib.contextmanager
+def _speaking(what: str) -> Iterator[None]:
+    """Turn what the client raises about the broker into a BrokerError."""
+    try:
+        yield
+    except KafkaError as error:
+        raise BrokerError(f"{what}: {type(error).__name__}: {error}") from None
+
+
+@contextlib.contextmanager
+def _admin(settings: Settings) -> Iterator[Any]:
+    timeout = int(ANSWER_TIMEOUT * 1000)
+    with _speaking(f"no answer from {settings.kafka_bootstrap}"):
+        admin = KafkaAdminClient(
+            bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=timeout, bootstrap_timeout_ms=timeout
+        )
+        try:
+            yield admin
+        finally:
+            admin.close()
 
 
 def state_topics() -> list[str]:
@@ -35,8 +66,7 @@ def create_topics(settings: Settings) -> None:
     wanted = [(topic, "delete") for topic in TOPICS]
     wanted += [(f"{topic}.dead", "delete") for topic in TOPICS]
     wanted += [(topic, "compact") for topic in state_topics()]
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=10_000)
-    try:
+    with _admin(settings) as admin:
         present = set(admin.list_topics())
         for topic, policy in wanted:
             if topic in present:
@@ -47,47 +77,34 @@ def create_topics(settings: Settings) -> None:
                 admin.create_topics(
                     [NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=configs)]
                 )
-    finally:
-        admin.close()
 
 
 def cluster_id(settings: Settings) -> str:
     """Identity of the cluster that answers; a BrokerError if none does."""
-    try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=3_000, bootstrap_timeout_ms=3_000
-        )
-    except KafkaError as error:
-        raise BrokerError(f"no broker answers at {settings.kafka_bootstrap}: {type(error).__name__}") from None
-    try:
+    with _admin(settings) as admin:
         return str(admin.describe_cluster()["cluster_id"])
-    except KafkaError as error:
-        raise BrokerError(f"the broker does not say which cluster it is: {type(error).__name__}") from None
-    finally:
-        admin.close()
 
 
 class Sender:
     """The sending side of a broker, for one process. Tuned for batches that are acknowledged by all replicas."""
 
-    def __init__(self, settings: Settings, linger_ms: int = 5) -> None:
-        self.settings, self.process = settings, os.getpid()
-        try:
-            create_topics(settings)
+    def __init__(self, settings: Settings, linger_ms: int = 5, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
+        self.settings, self.process, self.delivery_timeout = settings, os.getpid(), delivery_timeout
+        create_topics(settings)
+        with _speaking("no producer"):
             self.producer = KafkaProducer(
                 bootstrap_servers=settings.kafka_bootstrap,
+                bootstrap_timeout_ms=int(ANSWER_TIMEOUT * 1000),
                 acks="all",
                 linger_ms=linger_ms,
                 batch_size=262_144,
-                max_request_size=5_000_000,
-                delivery_timeout_ms=int(DELIVERY_TIMEOUT * 1000),
-                request_timeout_ms=10_000,
-                max_block_ms=10_000,
+                max_request_size=MAX_RECORD,
+                delivery_timeout_ms=int(delivery_timeout * 1000),
+                request_timeout_ms=int(min(10.0, delivery_timeout) * 1000),
+                max_block_ms=int(min(ANSWER_TIMEOUT, delivery_timeout) * 1000),
                 allow_auto_create_topics=False,
                 client_id="heartwood-relay",
             )
-        except (KafkaError, OSError) as error:
-            raise BrokerError(f"{type(error).__name__}: {error}") from None
 
     def cluster_id(self) -> str:
         """Identity of the cluster, asked anew each time."""
@@ -97,26 +114,30 @@ class Sender:
         """Hand messages to the client; in order per key."""
         if os.getpid() != self.process:
             raise RuntimeError("a producer does not survive a fork: make one in the child")
-        try:
+        with _speaking("not sent"):
             return [self.producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages]
-        except KafkaError as error:
-            raise BrokerError(f"{type(error).__name__}: {error}") from None
 
     def settle(self, sent: Any) -> None:
         """Wait for every acknowledgement; anything else than one counts as not sent."""
-        deadline = time.monotonic() + DELIVERY_TIMEOUT + 5
-        try:
+        deadline = time.monotonic() + self.delivery_timeout + 1
+        with _speaking("not acknowledged"):
             for future in sent:
                 answer = future.get(timeout=max(0.001, deadline - time.monotonic()))
                 if not isinstance(answer, RecordMetadata):
                     raise BrokerError("a record was not acknowledged")
-        except KafkaError as error:
-            raise BrokerError(f"{type(error).__name__}: {error}") from None
 
     def close(self) -> None:
-        """Let go of the broker, soon, whatever state it is in."""
+        """Let go of the broker, soon, whatever state it is in. What was not acknowledged is given up: the relay has it
+        still, and sends it by another producer.
+        """
+        if os.getpid() != self.process:
+            return
+        # Not close() first: it tries to deliver, and gives up with the thread still running when it cannot.
+        thread = self.producer._sender
+        thread.force_close()
+        thread.join(CLOSE_TIMEOUT)
         try:
-            self.producer.close(timeout=CLOSE_TIMEOUT)
+            self.producer.close(timeout=1)
         except KafkaError as error:
             log.warning("closing the producer", error=type(error).__name__)
 
@@ -126,11 +147,15 @@ class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, consumer: Any, offsets: Callable[[], dict[tuple[str, int], int]]) -> None:
         self.consumer, self.offsets = consumer, offsets
-        self.assigned: set[TopicPartition] = set()
+        #: Why the database did not say; the client makes an error of its own of it.
+        self.failure: Exception | None = None
 
     def on_partitions_assigned(self, assigned: Any) -> None:
-        known = self.offsets()
-        self.assigned = set(self.consumer.assignment())
+        try:
+            known = self.offsets()
+        except Exception as error:
+            self.failure = error
+            raise
         for partition in assigned:
             offset = known.get((partition.topic, partition.partition))
             if offset is None:
@@ -140,11 +165,7 @@ class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
         log.info("partitions assigned", count=len(assigned))
 
     def on_partitions_revoked(self, revoked: Any) -> None:
-        self.assigned -= set(revoked)
-
-
-class BrokerChangedError(RuntimeError):
-    """Another cluster answers: the consumer starts over."""
+        """Nothing to do: each batch is dealt with before the next poll, and a rebalance happens within one."""
 
 
 def consume(
@@ -157,54 +178,99 @@ def consume(
     beat: Callable[[], None] = lambda: None,
     batch: int = 100,
 ) -> None:
-    """Feed records to `receive` until told to stop. Returns if the broker went away or changed; raises what `receive`
-    raises. The offset is committed to Kafka only after `receive` returned, for the sake of its tools; what counts is
-    the offset in the database.
+    """Feed records to `receive` until told to stop, or until another cluster answers: then the caller starts over.
+
+    Raises a BrokerError if the broker went away, and what `receive` and `offsets` raise. The offset is committed to
+    Kafka only after `receive` returned, for the sake of its tools; what counts is the offset in the database.
     """
     cluster = cluster_id(settings)
     create_topics(settings)
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap,
-        group_id=group,
-        client_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        allow_auto_create_topics=False,
-        session_timeout_ms=settings.kafka_session_timeout_ms,
-        heartbeat_interval_ms=max(300, settings.kafka_session_timeout_ms // 6),
-        max_poll_interval_ms=300_000,
-        max_poll_records=batch,
-        fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
-        max_partition_fetch_bytes=6_000_000,
-    )
-    seek = _Seek(consumer, lambda: offsets(cluster))
-    try:
+    with _reader(settings, batch, group) as consumer:
+        seek = _Seek(consumer, lambda: offsets(cluster))
         consumer.subscribe(list(topics), listener=seek)
-        checked = time.monotonic()
+        checked = heard = time.monotonic()
         while not stopping():
-            polled = consumer.poll(timeout_ms=200, max_records=batch)
+            try:
+                polled = consumer.poll(timeout_ms=200, max_records=batch)
+            except KafkaError:
+                if seek.failure is not None:
+                    raise seek.failure from None
+                raise
+            now = time.monotonic()
             beat()
-            records = [
-                Record(r.topic, r.partition, r.offset, r.key, r.value, tuple((n, v or b"") for n, v in r.headers))
-                for rows in polled.values()
-                for r in rows
-            ]
-            if records:
-                receive(records, cluster)
-                try:
-                    consumer.commit()
-                except KafkaError as error:
-                    # Normal while the group rebalances; the inbox makes redelivery harmless.
-                    log.info("offset not committed to the broker", error=type(error).__name__)
-            elif time.monotonic() - checked > 2.0:
-                checked = time.monotonic()
+            if polled:
+                heard = now
+                receive([_record(r) for rows in polled.values() for r in rows], cluster)
+                _commit(consumer)
+            if now - checked > 2.0:
                 if cluster_id(settings) != cluster:
-                    raise BrokerChangedError
-    except BrokerChangedError:
-        log.warning("another cluster answers: reading from its beginning")
+                    log.warning("another cluster answers: reading from its beginning")
+                    return
+                if now - heard > DEAF and _behind(consumer):
+                    raise BrokerError("records wait on the broker and none comes")
+                checked = time.monotonic()
+
+
+def latest(settings: Settings, topic: str) -> list[Record]:
+    """The latest record of each key of a state topic, as of now; a key that was deleted is left out."""
+    found: dict[bytes | None, Record] = {}
+    with _reader(settings, 500) as consumer:
+        parts = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic) or ())]
+        consumer.assign(parts)
+        ends = consumer.end_offsets(parts)
+        consumer.seek_to_beginning(*parts)
+        heard = time.monotonic()
+        while any(consumer.position(part) < ends[part] for part in parts):
+            polled = consumer.poll(timeout_ms=200)
+            if polled:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > DEAF:
+                raise BrokerError(f"{topic} ends before its end")
+            for rows in polled.values():
+                found.update((r.key, _record(r)) for r in rows)
+    return [record for record in found.values() if record.value is not None]
+
+
+@contextlib.contextmanager
+def _reader(settings: Settings, batch: int, group: str | None = None) -> Iterator[Any]:
+    """A consumer of bytes that decides nothing by itself: no commits, no topics, no leap to the end."""
+    with _speaking("no records"):
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap,
+            bootstrap_timeout_ms=int(ANSWER_TIMEOUT * 1000),
+            group_id=group,
+            client_id=group or "heartwood-reader",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            allow_auto_create_topics=False,
+            session_timeout_ms=settings.kafka_session_timeout_ms,
+            heartbeat_interval_ms=max(300, settings.kafka_session_timeout_ms // 6),
+            max_poll_interval_ms=300_000,
+            max_poll_records=batch,
+            fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
+            max_partition_fetch_bytes=6_000_000,
+        )
+        try:
+            yield consumer
+        finally:
+            consumer.close(autocommit=False, timeout_ms=int(CLOSE_TIMEOUT * 1000))
+
+
+def _record(read: Any) -> Record:
+    headers = tuple((name, value or b"") for name, value in read.headers)
+    return Record(read.topic, read.partition, read.offset, read.key, read.value, headers)
+
+
+def _commit(consumer: Any) -> None:
+    try:
+        consumer.commit(timeout_ms=int(ANSWER_TIMEOUT * 1000))
     except KafkaError as error:
-        log.warning("the broker does not answer", error=type(error).__name__)
-        time.sleep(1.0)
-    finally:
-        consumer.close(autocommit=False, timeout_ms=int(CLOSE_TIMEOUT * 1000))
+        # Normal while the group rebalances; the inbox makes redelivery harmless.
+        log.info("offset not committed to the broker", error=type(error).__name__)
+
+
+def _behind(consumer: Any) -> bool:
+    """Whether an assigned partition holds records that were not read."""
+    ends = consumer.end_offsets(list(consumer.assignment()))
+    return any(consumer.position(part) < end for part, end in ends.items())

@@ -19,10 +19,14 @@ def yuan(value: float | int | Decimal) -> Decimal:
     """
     try:
         # repr() is the shortest decimal that reads back as the same float, so 2.675 rounds as a person expects.
-        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        return exact.quantize(FEN, rounding=ROUND_HALF_UP)
+        exact = Decimal(value) if isinstance(value, int | Decimal) else Decimal(repr(float(value)))
+        rounded = exact.quantize(FEN, rounding=ROUND_HALF_UP)
     except InvalidOperation:
         raise ValueError(f"not an amount of money: {value!r}") from None
+    # A quiet NaN passes through quantize; a zero that was rounded from below must not keep its sign.
+    if not rounded.is_finite():
+        raise ValueError(f"not an amount of money: {value!r}")
+    return rounded or abs(rounded)
 
 
 def amount(text: str) -> Decimal:
@@ -43,7 +47,7 @@ def fen(value: Decimal) -> int:
     1001
     """
     scaled = value * 100
-    if scaled != scaled.to_integral_value():
+    if not scaled.is_finite() or scaled != scaled.to_integral_value():
         raise ValueError(f"finer than a fen: {value}")
     return int(scaled)
 

@@ -125,8 +125,8 @@ class Envelope:
         if found["specversion"] != "1.0":
             raise ValueError(f"CloudEvents version {found['specversion']}, 1.0 is expected")
         sequence = int(found["sequence"])
-        if sequence < 1:
-            raise ValueError("a sequence starts at 1")
+        if not 1 <= sequence < 2**63:
+            raise ValueError("a sequence is a whole number from 1 to 2^63 - 1")
         return cls(
             id=UUID(found["id"]),
             type=found["type"],

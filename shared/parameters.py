@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -61,7 +62,7 @@ class Parameters:
     """A service's parameters.yaml, read once at start."""
 
     def __init__(self, path: Path) -> None:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader, only stricter
         self.service: str = document["service"]
         self.entries: dict[str, list[Parameter]] = {}
         for name, entries in document["parameters"].items():
@@ -70,19 +71,37 @@ class Parameters:
                 raise ParameterError(f"{path.name}: {name} has two entries from the same date")
             self.entries[name] = read
 
+        #: What is in force changes on these dates only; each set is made once.
+        self._dates = sorted({entry.from_ for entries in self.entries.values() for entry in entries})
+        self._sets = [self._in_force(on) for on in self._dates]
+
     def at(self, on: date) -> InForce:
         """The coefficients in force on a date."""
+        number = bisect_right(self._dates, on)
+        return InForce(on, self._sets[number - 1] if number else {})
+
+    def _in_force(self, on: date) -> dict[str, Parameter]:
         latest = {
             name: [entry for entry in entries if entry.from_ <= on][-1:] for name, entries in self.entries.items()
         }
-        return InForce(on, {name: entries[0] for name, entries in latest.items() if entries})
+        return {name: entries[0] for name, entries in latest.items() if entries}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice: the first coefficient would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        if len(set(names)) != len(names):
+            raise ParameterError(f"{next(n for n in names if names.count(n) > 1)} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
 
 
 def _parameter(path: Path, name: str, entry: dict[str, Any]) -> Parameter:
     missing = {"value", "unit", "from", "source", "verified"} - set(entry)
     # YAML reads a bare `no` as false.
     verified: Any = "no" if entry.get("verified") is False else entry.get("verified")
-    if missing or verified not in ("read", "secondary", "no") or not isinstance(entry["from"], date):
+    if missing or verified not in ("read", "secondary", "no") or type(entry["from"]) is not date:
         raise ParameterError(f"{path.name}: {name} needs value, unit, from, source and verified (read, secondary, no)")
     return Parameter(
         name=name,

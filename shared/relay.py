@@ -5,13 +5,14 @@ and again in the statement that marks it sent, on the connection that holds the 
 of life is disconnected by the one that waits, and finds its marking refused when it wakes.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy import BigInteger, Connection, Engine, String, func, select, text
+from sqlalchemy import BigInteger, Connection, Engine, String, func, select, text, true
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shared import clock
@@ -40,7 +41,7 @@ class Message:
     """What goes onto a topic."""
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
@@ -63,6 +64,10 @@ class LostOwnershipError(RuntimeError):
 
 
 LOCK = "heartwood.relay"
+#: Batches in one drain.
+ROUND = 20
+#: The largest dead letter that is copied whole to its topic: less than any broker refuses by default. [B]
+DEAD_LIMIT = 900_000
 
 
 class Relay:
@@ -73,16 +78,16 @@ class Relay:
         self.sent = 0
 
     def drain(self) -> int:
-        """Send all that is unsent, oldest first, two batches in flight; says how many were acknowledged.
+        """Send what is unsent, oldest first, two batches in flight; says how many were acknowledged.
 
-        Begins at the oldest unsent event each time, so that one which committed late is never passed over. If
-        anything fails, nothing after it is marked either.
+        Begins at the oldest unsent event each time, so that one which committed late is never passed over, and comes
+        back after ROUND batches, so that the caller can look up. If anything fails, nothing after it is marked either.
         """
         self._prove()
         in_flight: list[tuple[list[Any], Any]] = []
-        position, total = 0, 0
-        while True:
-            rows = self._unsent(position)
+        position, total = None, 0
+        for number in itertools.count():
+            rows = self._unsent(position) if number < ROUND else []
             if rows:
                 position = rows[-1].position
                 in_flight.append(([row.id for row in rows], self.broker.send(_messages(rows))))
@@ -103,24 +108,27 @@ class Relay:
             if known == cluster_id:
                 return False
             if known:
+                # Before all that is unsent now, and so below zero: of one aggregate, what was sent once is older than
+                # what was not, and the state topics must end with the newest.
                 self.connection.execute(
                     text(
-                        "INSERT INTO outbox_unsent (id, since) SELECT o.id, o.occurred_at FROM outbox o"
-                        " WHERE NOT EXISTS (SELECT 1 FROM outbox_unsent u WHERE u.id = o.id)"
-                        " ORDER BY o.topic, o.key, o.sequence"
+                        "INSERT INTO outbox_unsent (position, id, since) OVERRIDING SYSTEM VALUE"
+                        " SELECT least(1, (SELECT min(position) FROM outbox_unsent)) - row_number()"
+                        " OVER (ORDER BY o.topic DESC, o.key DESC, o.sequence DESC), o.id, clock_timestamp()"
+                        " FROM outbox o WHERE NOT EXISTS (SELECT 1 FROM outbox_unsent u WHERE u.id = o.id)"
                     )
                 )
                 self.connection.execute(text("UPDATE dead_letters SET published_at = NULL"))
             self._beat(cluster_id)
         return bool(known)
 
-    def _unsent(self, after: int) -> list[Any]:
+    def _unsent(self, after: int | None) -> list[Any]:
         with self.connection.begin():
             return list(
                 self.connection.execute(
                     select(OutboxUnsent.position, *Outbox.__table__.c)
                     .join(Outbox, Outbox.id == OutboxUnsent.id)
-                    .where(OutboxUnsent.position > after)
+                    .where(true() if after is None else OutboxUnsent.position > after)
                     .order_by(OutboxUnsent.position)
                     .limit(self.batch)
                 )
@@ -136,16 +144,7 @@ class Relay:
             self._beat()
 
     def _beat(self, cluster_id: str | None = None) -> None:
-        """Show a sign of life and prove the token, in one statement."""
-        held = self.connection.execute(
-            text(
-                "UPDATE relay_lease SET seen_at = clock_timestamp(), cluster_id = coalesce(:c, cluster_id)"
-                " WHERE id = 1 AND token = :t"
-            ),
-            {"t": self.token, "c": cluster_id},
-        )
-        if held.rowcount != 1:
-            raise LostOwnershipError("another relay has taken over")
+        _beat(self.connection, self.token, cluster_id)
 
     def _publish_dead_letters(self) -> int:
         """Copy dead letters to their `.dead` topics, whole, with the reason in the headers."""
@@ -169,6 +168,19 @@ class Relay:
         return len(letters)
 
 
+def _beat(connection: Connection, token: int, cluster_id: str | None = None) -> None:
+    """Show a sign of life and prove the token, in one statement."""
+    held = connection.execute(
+        text(
+            "UPDATE relay_lease SET seen_at = clock_timestamp(), cluster_id = coalesce(:c, cluster_id)"
+            " WHERE id = 1 AND token = :t"
+        ),
+        {"t": token, "c": cluster_id},
+    )
+    if held.rowcount != 1:
+        raise LostOwnershipError("another relay has taken over")
+
+
 def _messages(rows: Sequence[Any]) -> list[Message]:
     messages = []
     for row in rows:
@@ -187,7 +199,12 @@ def _dead_message(letter: Any) -> Message:
         ("dead_offset", str(letter.offset).encode()),
         ("dead_id", str(letter.id).encode()),
     ]
-    return Message(f"{letter.topic}.dead", letter.key or b"", letter.value, headers)
+    value = letter.value
+    if value is not None and len(value) > DEAD_LIMIT:
+        # One too large for the broker would stop every dead letter behind it.
+        headers.append(("dead_value", f"{len(value)} bytes, kept in the database alone".encode()))
+        value = None
+    return Message(f"{letter.topic}.dead", letter.key, value, headers)
 
 
 def acquire(connection: Connection, patience: float = 30.0) -> int | None:
@@ -245,6 +262,9 @@ def run(
             time.sleep(0.2)
         pause = 0.1
         while not stopping():
+            # Also while no broker answers, or a successor would take this one for dead.
+            with connection.begin():
+                _beat(connection, token)
             broker = None
             try:
                 broker = make_broker()
@@ -254,17 +274,25 @@ def run(
                     if time.monotonic() - checked > 1.0:
                         if relay.follow(broker.cluster_id()):
                             log.warning("another cluster answers: sending every event again")
+                            break  # with a new sender: topics and the producer's identity were those of the old one
                         checked = time.monotonic()
                     if not relay.drain():
                         time.sleep(idle)
                     pause = 0.1
             except BrokerError as error:
                 log.warning("the broker does not answer", error=str(error)[:200])
-                time.sleep(pause)
+                _rest(pause, stopping)
                 pause = min(pause * 2, 5.0)
             finally:
                 if broker is not None:
                     broker.close()
+
+
+def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
+    """Sleep, but not through the order to stop."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not stopping():
+        time.sleep(min(0.1, seconds))
 
 
 class BrokerError(RuntimeError):

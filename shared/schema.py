@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
 from sqlalchemy import Connection, Engine, MetaData, text
 
 # Every module with tables of the plumbing must be known before the metadata is compared.
@@ -65,7 +66,12 @@ def differences(service: str, engine: Engine) -> list[Any]:
 
 def heads(service: str) -> set[str]:
     """The revisions this code is written for."""
-    return set(ScriptDirectory.from_config(config(service)).get_heads())
+    scripts = ScriptDirectory.from_config(config(service))
+    # A head that another revision depends on is implied by it: alembic does not list it in the database either.
+    implied = {
+        needed for revision in scripts.walk_revisions() for needed in to_tuple(revision.dependencies, default=())
+    }
+    return set(scripts.get_heads()) - implied
 
 
 def demand_current(service: str, engine: Engine) -> None:

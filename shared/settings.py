@@ -31,6 +31,7 @@ _SECRETS = {
     "HEARTWOOD_OWNER_DATABASE_URL",
     "HEARTWOOD_CURSOR_KEY",
 }
+DEVELOPMENT_ISSUER = "heartwood-development"
 
 
 class SettingsError(RuntimeError):
@@ -70,8 +71,16 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if mode not in ("development", "production"):
         raise SettingsError(f"HEARTWOOD_MODE is {mode!r}: set development or production")
     cursor_key = _text(environ, "HEARTWOOD_CURSOR_KEY", "" if mode == "production" else "development-only")
-    if not cursor_key:
+    if not cursor_key or (mode == "production" and cursor_key == "development-only"):
         raise SettingsError("HEARTWOOD_CURSOR_KEY is missing: set a random secret, the same in every replica")
+    issuer = _text(environ, "HEARTWOOD_ISSUER", DEVELOPMENT_ISSUER)
+    jwks = _text(environ, "HEARTWOOD_JWKS", "")
+    if mode == "production" and issuer in ("", DEVELOPMENT_ISSUER):
+        raise SettingsError("HEARTWOOD_ISSUER is missing or the development issuer: set the issuer of your tokens")
+    if mode == "production" and not jwks:
+        raise SettingsError("HEARTWOOD_JWKS is missing: set the https address, or the file, of the issuer's keys")
+    if jwks.startswith("http://"):
+        raise SettingsError(f"HEARTWOOD_JWKS is {jwks!r}: unprotected keys prove nothing; set an https address")
     return Settings(
         mode=mode,
         database_url=_text(environ, "HEARTWOOD_DATABASE_URL", ""),
@@ -82,8 +91,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         kafka_fetch_wait_ms=_number(environ, "HEARTWOOD_KAFKA_FETCH_WAIT_MS", 500),
         topic_partitions=_number(environ, "HEARTWOOD_TOPIC_PARTITIONS", 3),
         topic_replication=_number(environ, "HEARTWOOD_TOPIC_REPLICATION", 1),
-        issuer=_text(environ, "HEARTWOOD_ISSUER", "heartwood-development"),
-        jwks=_text(environ, "HEARTWOOD_JWKS", ""),
+        issuer=issuer,
+        jwks=jwks,
         host=_text(environ, "HEARTWOOD_HOST", "127.0.0.1"),
         port=_number(environ, "HEARTWOOD_PORT", 8100),
         metrics_port=_number(environ, "HEARTWOOD_METRICS_PORT", 0),
@@ -97,13 +106,14 @@ def _text(environ: Mapping[str, str], name: str, default: str) -> str:
     if path:
         try:
             return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {error.strerror}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {why}") from None
     return environ.get(name, default)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name, str(default))
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise SettingsError(f"{name} is {text!r}: set a whole number")
     return int(text)

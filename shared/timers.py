@@ -1,20 +1,24 @@
 """Deadlines: a timer is one more message at the Kafka door, set in the transaction that makes it necessary."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import String, UniqueConstraint, delete, select
+from sqlalchemy import String, UniqueConstraint, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from shared import audit, clock
-from shared.db import Id, Institution, Moment, Plumbing, act_for, private_table, tenant
+from shared.db import Id, Institution, Moment, Plumbing, act_for, is_passing, private_table, tenant
 from shared.ids import uuid7
 from shared.trace import tracing
 
 log = structlog.get_logger(__name__)
+
+#: How long a timer whose handler failed waits.
+RETRY = timedelta(minutes=1)
 
 #: What to do when a deadline of this kind passes for a subject; runs under the tenant that set it.
 TimerHandler = Callable[[Session, UUID], None]
@@ -50,25 +54,46 @@ def run_due(sessions: sessionmaker[Session], handlers: Mapping[str, TimerHandler
     """Run the timers that are due, each in a transaction of its own under its institution; says how many."""
     ran = 0
     while ran < limit:
-        with sessions.begin() as session:
+        with sessions() as session:
             due = session.execute(
                 select(Timer.id, Timer.institution, Timer.kind, Timer.subject)
                 .where(Timer.due_at <= clock.now(), Timer.kind.in_(handlers))
                 .order_by(Timer.due_at)
                 .limit(1)
             ).first()
-            if due is None:
-                return ran
-            act_for(session, due.institution)
-            # The subject's row is locked by the handler; the timer's by this delete. Whoever comes second finds none.
-            if session.execute(delete(Timer).where(Timer.id == due.id)).rowcount:  # type: ignore[attr-defined]
-                session.info["actor"] = f"timer:{due.kind}"
-                with tracing():
-                    handlers[due.kind](session, due.subject)
-                    audit.seal(session)
-                log.info("timer", kind=due.kind, subject=str(due.subject))
+        if due is None:
+            return ran
+        try:
+            _run(sessions, due, handlers[due.kind])
+        except Exception as error:
+            if is_passing(error):
+                raise
+            _put_off(sessions, due, error)
         ran += 1
     return ran
+
+
+def _run(sessions: sessionmaker[Session], due: Any, handler: TimerHandler) -> None:
+    with sessions.begin() as session:
+        act_for(session, due.institution)
+        # The subject's row is locked by the handler; the timer's by this delete. Whoever comes second finds none, and
+        # a timer that was moved in the meantime is not due any more.
+        taken = delete(Timer).where(Timer.id == due.id, Timer.due_at <= clock.now())
+        if session.execute(taken).rowcount:  # type: ignore[attr-defined]
+            session.info["actor"] = f"timer:{due.kind}"
+            with tracing():
+                handler(session, due.subject)
+                audit.seal(session)
+                log.info("timer", kind=due.kind, subject=str(due.subject))
+
+
+def _put_off(sessions: sessionmaker[Session], due: Any, error: Exception) -> None:
+    """Let a timer whose handler fails wait, so that it neither is lost nor stands in the way of the others."""
+    log.error("timer failed, tried again later", kind=due.kind, subject=str(due.subject), exc_info=error)
+    with sessions.begin() as session:
+        act_for(session, due.institution)
+        late = update(Timer).where(Timer.id == due.id, Timer.due_at <= clock.now())
+        session.execute(late.values(due_at=clock.now() + RETRY))
 
 
 def rules(service: str) -> list[str]:

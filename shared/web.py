@@ -9,10 +9,14 @@ import base64
 import functools
 import hashlib
 import hmac
+import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,21 +27,25 @@ import structlog
 from flask import Blueprint as FlaskBlueprint
 from flask import Flask, Response, current_app, g, jsonify, request, send_from_directory
 from flask.typing import ResponseReturnValue
-from marshmallow import fields
+from flask_smorest.utils import get_appcontext
+from marshmallow import RAISE, fields
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client import Gauge as _Gauge
 from sqlalchemy import Select
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
 from shared import audit, idempotency, strict_json
 from shared.auth import Principal, Verifier
-from shared.db import act_for, is_passing
+from shared.db import act_for, is_lost, is_passing
 from shared.errors import (
     ConflictError,
     InvalidError,
+    NotFoundError,
     PreconditionMissingError,
     RefusalError,
     UnavailableError,
@@ -88,13 +96,24 @@ class Metrics:
 
 
 class _Parser(FlaskParser):
-    """webargs with our JSON reader."""
+    """webargs with our JSON reader, and as strict about the query as about the body."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def _raw_load_json(self, req: Any) -> Any:
+        return _body()
+
+
+def _body() -> Any:
+    """The JSON in the request's body, read once."""
+    if "body" not in g:
+        if request.mimetype != "application/json":
+            raise UnsupportedMediaError("send the body as application/json")
         try:
-            return strict_json.loads(req.get_data(cache=True))
+            g.body = strict_json.loads(request.get_data(cache=True))
         except strict_json.JsonError as error:
             raise UnreadableError(str(error)) from None
+    return g.body
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
@@ -104,38 +123,87 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     def command(self, method: str, rule: str, *, scope: str, if_match: bool = False) -> Callable[..., Any]:
         """Decorate a view that writes: it gets a session, and what it did commits with its answer."""
-        return self._door(method, rule, functools.partial(_answer_command, scope, if_match), scope, if_match)
+        return self._door(method, rule, functools.partial(_answer_command, if_match), scope, if_match)
 
     def query(self, rule: str, *, scope: str) -> Callable[..., Any]:
         """Decorate a view that reads: it gets a session that is rolled back."""
-        return self._door("GET", rule, functools.partial(_answer_query, scope), scope, False)
+        return self._door("GET", rule, _answer_query, scope, False)
 
     def _door(
         self, method: str, rule: str, answer: Callable[..., Response], scope: str, if_match: bool
     ) -> Callable[..., Any]:
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            taken = {p["in"] for p in getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())}
+
             @functools.wraps(view)
             def door(**path: Any) -> Response:
+                caller().demand(scope)
+                # What a view does not take is refused, never passed over.
+                if method == "GET" and "query" not in taken:
+                    _demand_parameters()
+                if method != "GET" and "json" not in taken and request.get_data(cache=True) and _body() != {}:
+                    raise InvalidError("this request takes no body; send none, or {}")
                 return answer(view, path)
 
             door.scope = scope  # type: ignore[attr-defined]
-            parameters = []
+            refusals = [401, 403, 503]
+            parameters: list[dict[str, Any]] = []
             if method == "POST":
-                parameters.append(_header("Idempotency-Key", "A fresh UUID for each new request, the same for repeats"))
+                parameters.append(_IDEMPOTENCY_KEY)
             if if_match:
-                parameters.append(_header("If-Match", 'The version you read, as in its ETag: "v3"'))
+                parameters.append(_IF_MATCH)
+                refusals += [412, 428]
+            if method != "GET":
+                parameters.append(_DRY_RUN)
+                refusals += [400, 409, 415, 422]
+            if "<" in rule:
+                refusals.append(404)
             documented = self.doc(
                 security=[{"bearer": [scope]}],
                 description=(view.__doc__ or "") + f"\n\nNeeds the scope `{scope}`.",
+                responses={code: HTTPStatus(code).name for code in refusals},
                 **({"parameters": parameters} if parameters else {}),
             )(door)
             return self.route(rule, methods=[method])(documented)  # type: ignore[no-any-return]
 
         return decorate
 
+    def response(self, status_code: int, schema: Any = None, **more: Any) -> Callable[..., Any]:
+        """Decorate a view with its answer: dumped after what it did is flushed, so that versions are the new ones."""
+        answered = super().response(status_code, schema, **more)
 
-def _header(name: str, description: str) -> dict[str, Any]:
-    return {"in": "header", "name": name, "required": True, "description": description, "schema": {"type": "string"}}
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(view)
+            def flushed(session: Session, *args: Any, **path: Any) -> Any:
+                result = view(session, *args, **path)
+                session.flush()
+                return result
+
+            return answered(flushed)  # type: ignore[no-any-return]
+
+        return decorate
+
+
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": True,
+    "description": "A fresh UUID for each new request, the same for its repeats. Answers are kept for seven days.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "required": True,
+    "description": 'The version you read, as in its ETag: "v3"',
+    "schema": {"type": "string", "pattern": '^"v[0-9]{1,9}"$', "example": '"v3"'},
+}
+_DRY_RUN = {
+    "in": "query",
+    "name": "dry_run",
+    "description": "Answer as usual, but write nothing and publish nothing",
+    "schema": {"type": "boolean", "default": False},
+}
 
 
 class ProblemSchema(Base):
@@ -146,7 +214,9 @@ class ProblemSchema(Base):
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
     instance = fields.String(metadata={"description": "The request id"})
-    errors = fields.List(fields.Dict(), metadata={"description": "Each with a JSON Pointer and a detail"})
+    errors = fields.List(
+        fields.Dict(), metadata={"description": "Each with a JSON Pointer, or the query parameter, and a detail"}
+    )
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]
@@ -156,13 +226,36 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         """Render werkzeug's and webargs' errors as problems, with the headers they carry."""
-        data = getattr(error, "data", None) or {}
-        pointers = list(_pointers(data.get("messages", {}).get("json", data.get("messages", {})), ""))
+        messages = (getattr(error, "data", None) or {}).get("messages", {})
+        errors = list(islice(_errors(messages), 100))
         status = error.code or 500
-        kinds = {422: "invalid", 404: "not-found", 405: "method-not-allowed", 413: "too-large", 400: "unreadable"}
-        detail = "; ".join(f"{e['pointer'] or '/'}: {e['detail']}" for e in pointers[:3]) or str(error.description)
+        detail = "; ".join(f"{_place(one) or '/'}: {one['detail']}" for one in errors[:3]) or str(error.description)
         headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
-        return problem(status, kinds.get(status, "http"), error.name, detail, pointers, headers)
+        return problem(status, _KINDS.get(status, "http"), error.name, detail, errors, headers)
+
+    def _register_responses(self) -> None:
+        """Document errors as what they are: problems."""
+        content = {"application/problem+json": {"schema": self.ERROR_SCHEMA}}
+        named = {status.name: status.phrase for status in HTTPStatus if status >= 400}
+        for name, phrase in {**named, "DEFAULT_ERROR": "Any other error"}.items():
+            self.spec.components.response(name, {"description": phrase, "content": content}, lazy=True)
+
+    def _openapi_json(self) -> Response:
+        return Response(self._document, mimetype="application/json")
+
+    @functools.cached_property
+    def _document(self) -> str:
+        return json.dumps(self.spec.to_dict(), ensure_ascii=False)
+
+
+_KINDS = {
+    400: "unreadable",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid",
+}
 
 
 def create_app(service: Service, *blueprints: Blueprint) -> Flask:
@@ -177,6 +270,7 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
         MAX_CONTENT_LENGTH=MAX_BODY,
         PROPAGATE_EXCEPTIONS=False,
     )
+    app.url_map.merge_slashes = False  # one address for each resource, and no redirect
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["heartwood"] = service
@@ -211,10 +305,10 @@ def _begin() -> None:
         return
     service = _service()
     g.principal = service.verifier.principal(request.headers.get("Authorization"))
-    has_body = bool(request.content_length or request.mimetype)
+    has_body = bool(request.content_length or request.mimetype or "Transfer-Encoding" in request.headers)
     if request.method in ("POST", "PUT", "PATCH") and has_body and request.mimetype != "application/json":
         raise UnsupportedMediaError("send the body as application/json")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaError("send the body without Content-Encoding")
 
 
@@ -244,29 +338,24 @@ def _end(_: BaseException | None) -> None:
 # -- commands and queries ---------------------------------------------------------------------------------------------
 
 
-def _answer_command(scope: str, if_match: bool, view: Callable[..., Any], path: dict[str, Any]) -> Response:
+def _answer_command(if_match: bool, view: Callable[..., Any], path: dict[str, Any]) -> Response:
     """Run a writing view in one transaction, with its idempotent answer and its audit."""
     principal = caller()
-    principal.demand(scope)
     dry_run = _flag("dry_run")
     service = _service()
-    asked = None
-    if request.method == "POST":
-        asked = idempotency.Request(
-            client=principal.client,
-            key=idempotency.read_key(request.headers.get("Idempotency-Key")),
-            fingerprint=idempotency.fingerprint(request.method, request.full_path, request.get_data(cache=True)),
-        )
+    asked = _asked(principal) if request.method == "POST" else None
+    if dry_run:
+        asked = None  # It changes nothing, so there is nothing to do only once.
+    expected = _if_match() if if_match else None
     for attempt in range(4):
         try:
             with transaction(service, principal) as session:
                 if asked and (answer := idempotency.earlier_answer(session, asked)) is not None:
                     return _stored(answer)
-                if if_match:
-                    session.info["expected_version"] = _if_match()
-                response: Response = current_app.make_response(view(session, **path))
-                _etag(response)
-                if asked and response.status_code < 500 and not dry_run:
+                if expected is not None:
+                    session.info["expected_version"] = expected
+                response = _etag(current_app.make_response(view(session, **path)))
+                if asked and response.status_code < 500:
                     idempotency.keep(
                         session,
                         asked,
@@ -282,23 +371,33 @@ def _answer_command(scope: str, if_match: bool, view: Callable[..., Any], path: 
                     audit.seal(session)
             return response
         except Exception as error:
-            # A deadlock or a serialization failure is nobody's fault: the whole transaction is tried again.
-            if not is_passing(error) or attempt == 3:
+            # A deadlock, a serialization failure or a row changed underneath is nobody's fault: the whole transaction
+            # is tried again; a database that is away only once, for it makes each attempt slow.
+            passing = is_passing(error) or isinstance(error, StaleDataError)
+            if not passing or attempt == (1 if is_lost(error) else 3):
                 raise
             time.sleep(0.01 * 4**attempt)
     raise AssertionError("unreachable")
 
 
-def _answer_query(scope: str, view: Callable[..., Any], path: dict[str, Any]) -> Response:
+def _asked(principal: Principal) -> idempotency.Request:
+    """Whose request this is, under which key, and what makes it the same as an earlier one."""
+    key = idempotency.read_key(request.headers.get("Idempotency-Key"))
+    body = strict_json.canonical(_body()) if request.get_data(cache=True) else b""
+    return idempotency.Request(
+        client=principal.client, key=key, fingerprint=idempotency.fingerprint(request.method, request.path, body)
+    )
+
+
+def _answer_query(view: Callable[..., Any], path: dict[str, Any]) -> Response:
     """Run a reading view; nothing it does is kept."""
     principal = caller()
-    principal.demand(scope)
     service = _service()
     with service.sessions() as session:
         act_for(session, principal.institution)
-        response: Response = current_app.make_response(view(session, **path))
+        response = _etag(current_app.make_response(view(session, **path)))
         session.rollback()
-    return _etag(response)
+    return response
 
 
 @contextmanager
@@ -321,30 +420,40 @@ def _service() -> Service:
     return service
 
 
+def _demand_parameters(*names: str) -> None:
+    """Refuse query parameters other than these: a misspelt one must not be passed over."""
+    if unknown := sorted(set(request.args) - set(names)):
+        errors = [{"parameter": name[:64], "detail": "Unknown query parameter."} for name in unknown[:100]]
+        raise InvalidError(f"unknown query parameter: {unknown[0][:64]}", errors=errors)
+
+
 def _flag(name: str) -> bool:
-    unknown = set(request.args) - {name}
-    if unknown and request.method != "GET":
-        raise InvalidError(f"unknown query parameter: {sorted(unknown)[0][:64]}")
-    value = request.args.get(name, "false")
-    if value not in ("true", "false"):
-        raise InvalidError(f"{name} is true or false")
-    return value == "true"
+    _demand_parameters(name)
+    values = request.args.getlist(name) or ["false"]
+    if values not in (["true"], ["false"]):
+        raise InvalidError(f"{name} is true or false", errors=[{"parameter": name, "detail": "true or false, once"}])
+    return values == ["true"]
 
 
 def _if_match() -> int:
     header = request.headers.get("If-Match", "").strip()
     if not header:
         raise PreconditionMissingError('send If-Match with the version you read, as in its ETag: "v3"')
-    text = header.removeprefix("W/").strip('"')
-    if not text.startswith("v") or not text[1:].isdigit() or not text.isascii() or len(text) > 12:
+    # Gateways that compress make an ETag weak; the version in it stays the same.
+    match = _ETAG.fullmatch(header)
+    if match is None:
         raise UnreadableError('If-Match is an ETag of ours, such as "v3"')
-    return int(text[1:])
+    return int(match[1])
+
+
+_ETAG = re.compile(r'(?:W/)?"?v([0-9]{1,9})"?', re.ASCII)
 
 
 def _etag(response: Response) -> Response:
-    body = response.get_json(silent=True) if response.is_json and response.status_code < 300 else None
-    if isinstance(body, dict) and isinstance(body.get("version"), int):
-        response.headers["ETag"] = f'"v{body["version"]}"'
+    """Name the version in the answer's body, which flask-smorest leaves beside the answer."""
+    shown = get_appcontext().get("result_dump") if response.status_code < 300 else None
+    if isinstance(shown, dict) and isinstance(shown.get("version"), int):
+        response.headers["ETag"] = f'"v{shown["version"]}"'
     return response
 
 
@@ -368,7 +477,7 @@ def page(session: Session, statement: Select[Any], key: Any, query: dict[str, An
     """
     secret = _service().cursor_key
     scope = repr((request.path, caller().institution, sorted((k, str(v)) for k, v in filters.items())))
-    if query["cursor"]:
+    if query["cursor"] is not None:
         statement = statement.where(key < _open_cursor(secret, scope, query["cursor"]))
     rows: Sequence[Any] = session.scalars(statement.order_by(key.desc()).limit(query["limit"] + 1)).all()
     items, more = rows[: query["limit"]], len(rows) > query["limit"]
@@ -385,12 +494,12 @@ def _open_cursor(secret: bytes, scope: str, cursor: str) -> UUID:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
         raw = b""
-    tag, last = raw[:16], raw[16:]
-    if len(raw) != 32 or not hmac.compare_digest(
-        tag, hmac.new(secret, scope.encode() + last, hashlib.sha256).digest()[:16]
-    ):
-        raise UnreadableError("this cursor is not one of ours, or belongs to another list; start without one")
-    return UUID(bytes=last)
+    # Made again rather than taken apart, so that only the one spelling of a cursor is right.
+    if len(raw) == 32:
+        last = UUID(bytes=raw[16:])
+        if hmac.compare_digest(_make_cursor(secret, scope, last).encode(), cursor.encode()):
+            return last
+    raise UnreadableError("this cursor is not one of ours, or belongs to another list; start without one")
 
 
 # -- problems ---------------------------------------------------------------------------------------------------------
@@ -427,6 +536,10 @@ def _refusal(error: RefusalError) -> Response:
 def _unexpected(error: Exception) -> Response:
     if is_passing(error):
         return _refusal(UnavailableError("the database is busy or away; repeat the request with the same key"))
+    if isinstance(error, PoolTimeoutError):
+        return _refusal(UnavailableError("too many requests at once; repeat the request with the same key"))
+    if isinstance(error, StaleDataError):
+        return _refusal(ConflictError("somebody else changes this just now; read it again"))
     if isinstance(error, IntegrityError) and getattr(error.orig, "sqlstate", "") == "23505":
         return _refusal(ConflictError("this exists already"))
     if isinstance(error, DataError):
@@ -435,29 +548,47 @@ def _unexpected(error: Exception) -> Response:
     return problem(500, "internal", "Internal error", "something went wrong on our side; the request id finds it")
 
 
-def _pointers(messages: Any, where: str) -> Iterator[dict[str, str]]:
-    """Flatten marshmallow's messages into JSON Pointers."""
+def _errors(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Flatten marshmallow's messages: a JSON Pointer into the body, or the name of a query parameter."""
+    for location, inner in messages.items():
+        for pointer, detail in _flattened(inner, ""):
+            if location == "json":
+                yield {"pointer": pointer, "detail": detail}
+            else:
+                yield {"parameter": pointer.removeprefix("/"), "detail": detail}
+
+
+def _place(error: dict[str, str]) -> str:
+    return error.get("pointer") or error.get("parameter") or ""
+
+
+def _flattened(messages: Any, where: str) -> Iterator[tuple[str, str]]:
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            own = where if name == "_schema" else f"{where}/{str(name).replace('~', '~0').replace('/', '~1')[:64]}"
-            yield from _pointers(inner, own)
+            own = where if name == "_schema" else f"{where}/{str(name)[:64].replace('~', '~0').replace('/', '~1')}"
+            yield from _flattened(inner, own)
     elif isinstance(messages, list | tuple):
         for message in messages:
-            yield from _pointers(message, where)
+            yield from _flattened(message, where)
     else:
-        yield {"pointer": where, "detail": str(messages)[:300]}
+        yield where, str(messages)[:300]
 
 
 # -- open pages -------------------------------------------------------------------------------------------------------
 
 _SWAGGER = Path(flask_swagger_ui.__file__).parent / "dist"
 _DOCS_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DOCS_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <link rel="stylesheet" href="/v1/docs/swagger-ui.css"><div id="swagger-ui"></div>
 <script src="/v1/docs/swagger-ui-bundle.js"></script><script src="/v1/docs/start.js"></script></html>"""
-_DOCS_START = "SwaggerUIBundle({url: '/v1/openapi.json', dom_id: '#swagger-ui', deepLinking: true});"
+#: Without validatorUrl the page would show the document to a validator on the internet.
+_DOCS_START = (
+    "SwaggerUIBundle({url: '/v1/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null});"
+)
+_DOCS_FILES = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 
 
 def _open_pages(service: Service, metrics: Metrics) -> FlaskBlueprint:
@@ -493,6 +624,8 @@ def _open_pages(service: Service, metrics: Metrics) -> FlaskBlueprint:
     def get_docs_file(name: str) -> ResponseReturnValue:
         if name == "start.js":
             return Response(_DOCS_START, mimetype="text/javascript")
+        if name not in _DOCS_FILES:
+            raise NotFoundError("the pages have no such file")
         return send_from_directory(_SWAGGER, name)
 
     return pages

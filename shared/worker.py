@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from shared import inbox, jobs, kafka, relay, schema, timers
+from shared import idempotency, inbox, jobs, kafka, relay, schema, timers
 from shared.db import engine, is_passing, sessions
 from shared.door import Door
 from shared.health import serve_health
@@ -27,8 +27,14 @@ log = structlog.get_logger(__name__)
 
 #: A consumer that gives no sign of life for so long is taken for dead. [s]
 SILENCE = 300.0
+#: What is still at work so long after the order to stop is left to its fate: all of it may be cut anywhere. [s]
+STOPPING = 10.0
 #: An outbox older than this means that events do not reach the broker. [s]
 OUTBOX_AGE_LIMIT = 300.0
+
+
+class StoppedError(Exception):
+    """The order to stop came while waiting to try again."""
 
 
 class Worker:
@@ -54,8 +60,10 @@ class Worker:
         parts: list[tuple[str, Callable[[], None]]] = [
             ("relay", self._relay),
             ("consumer", self._consume),
+            ("parked", self._wake),
             ("timers", self._timers),
             ("jobs", self._jobs),
+            ("upkeep", self._upkeep),
         ]
         threads = [threading.Thread(target=self._guard, args=part, name=part[0], daemon=True) for part in parts]
         for thread in threads:
@@ -64,8 +72,9 @@ class Worker:
         while not self.stop.wait(1.0):
             if time.monotonic() - self.heard > SILENCE:
                 self._fail(RuntimeError("the consumer gives no sign of life"))
+        end = time.monotonic() + STOPPING
         for thread in threads:
-            thread.join(10.0)
+            thread.join(max(0.0, end - time.monotonic()))
         self.engine.dispose()
         if self.failure is not None:
             log.error("worker failed", service=self.service, error=repr(self.failure), exc_info=self.failure)
@@ -75,8 +84,11 @@ class Worker:
 
     def _ready(self) -> dict[str, Any]:
         """Say whether events can come and go."""
-        with self.sessions() as session:
-            age = relay.oldest_unsent(session)
+        try:
+            with self.sessions() as session:
+                age = relay.oldest_unsent(session)
+        except SQLAlchemyError as error:
+            return {"ready": False, "database": type(error).__name__}
         heard = time.monotonic() - self.heard
         ready = age < OUTBOX_AGE_LIMIT and heard < SILENCE and self.failure is None
         return {"ready": ready, "outbox_oldest_age_seconds": round(age, 3), "consumer_silent_seconds": round(heard, 3)}
@@ -84,6 +96,8 @@ class Worker:
     def _guard(self, name: str, part: Callable[[], None]) -> None:
         try:
             part()
+        except StoppedError:
+            log.info("stopped in the middle of a repetition", part=name)
         except BaseException as error:
             self._fail(error)
 
@@ -125,14 +139,30 @@ class Worker:
                 inbox.receive(self.sessions, self.door.consumer, records, cluster, self._pause)
                 return
             except DBAPIError as error:
-                if not is_passing(error) or attempt == 30 or self._stopping():
+                if not is_passing(error) or attempt == 30:
                     raise
                 log.warning("the database does not answer", attempt=attempt)
                 self._beat()
-                self.stop.wait(min(0.2 * 2**attempt, 5.0))
+                self._wait(min(0.2 * 2**attempt, 5.0))
 
     def _pause(self, attempt: int) -> None:
-        self.stop.wait(0.02 * 4**attempt)
+        self._beat()
+        self._wait(0.02 * 4**attempt)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait before a repetition. An order to stop ends the batch here, undone: it comes again after the start, while
+        repeating without rest would soon make a dead letter of an event that has nothing wrong with it.
+        """
+        if self.stop.wait(seconds):
+            raise StoppedError
+
+    def _wake(self) -> None:
+        """Apply parked events whose turn has come without an event of their aggregate arriving."""
+
+        def pause(attempt: int) -> None:
+            self._wait(0.02 * 4**attempt)
+
+        self._repeat(lambda: inbox.receive_waiting(self.sessions, self.door.consumer, pause) > 0, 1.0)
 
     def _beat(self) -> None:
         self.heard = time.monotonic()
@@ -143,6 +173,15 @@ class Worker:
     def _jobs(self) -> None:
         if self.door.jobs:
             self._repeat(lambda: jobs.run_step(self.sessions, self.door.jobs), 0.1)
+
+    def _upkeep(self) -> None:
+        """Keep the promise of how long answers are kept."""
+
+        def forget() -> bool:
+            idempotency.forget_old_of_all(self.sessions)
+            return False
+
+        self._repeat(forget, 3600.0)
 
     def _repeat(self, step: Callable[[], bool], idle: float) -> None:
         """Do a step over and over; rest when there was nothing to do; wait when the fault may pass."""
@@ -168,16 +207,19 @@ class _Figures:
 
     def collect(self) -> Any:
         """Counts of what happened to events, and the ages that should stay near zero."""
-        counts = self.worker.door.consumer.counts
+        counts = dict(self.worker.door.consumer.counts)
         events = CounterMetricFamily("heartwood_events", "Events received, by what became of them", labels=["outcome"])
         for outcome, count in sorted(counts.items()):
             events.add_metric([outcome], count)
         yield events
-        with self.worker.sessions() as session:
-            ages = {
-                "heartwood_outbox_oldest_age_seconds": relay.oldest_unsent(session),
-                "heartwood_inbox_parked_oldest_age_seconds": inbox.oldest_parked(session),
-            }
+        try:
+            with self.worker.sessions() as session:
+                ages = {
+                    "heartwood_outbox_oldest_age_seconds": relay.oldest_unsent(session),
+                    "heartwood_inbox_parked_oldest_age_seconds": inbox.oldest_parked(session),
+                }
+        except SQLAlchemyError:
+            return  # the ages are unknown while the database is away; the counts are not
         for name, age in ages.items():
             gauge = GaugeMetricFamily(name, "Age of the oldest waiting event")
             gauge.add_metric([], age)

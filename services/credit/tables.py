@@ -379,11 +379,15 @@ def locked_loan(session: Session, loan_id: UUID) -> Loan | None:
     return session.get(Loan, loan_id, with_for_update=True, populate_existing=True)
 
 
-def valuations_of(session: Session, asset_ids: Iterable[UUID]) -> dict[UUID, Valuation]:
-    """Our copies of the latest valuations of assets; an asset that was never valued is not in it."""
-    rows = session.scalars(
-        select(Valuation).where(Valuation.asset_id.in_(list(asset_ids))).execution_options(populate_existing=True)
-    )
+def valuations_of(session: Session, asset_ids: Iterable[UUID], *, hold: bool = False) -> dict[UUID, Valuation]:
+    """Our copies of the latest valuations of assets; an asset that was never valued is not in it.
+
+    With `hold` no later valuation can come in before this transaction ends: whoever pays out on a valuation is found by
+    the test of the next one.
+    """
+    query = select(Valuation).where(Valuation.asset_id.in_(list(asset_ids))).order_by(Valuation.asset_id)
+    query = query.execution_options(populate_existing=True)
+    rows = session.scalars(query.with_for_update(read=True) if hold else query)
     return {row.asset_id: row for row in rows}
 
 

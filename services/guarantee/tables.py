@@ -83,8 +83,7 @@ class Bucket(Base):
         CheckConstraint("pending >= 0", name="pending_not_negative"),
         CheckConstraint("posted + pending <= cap_effective", name="within_cap"),
         CheckConstraint(
-            "cap_legal >= 0 AND (cap_effective = cap_legal"
-            " OR (cap_effective > cap_legal AND cap_effective = posted + pending))",
+            "cap_legal >= 0 AND cap_effective >= cap_legal AND cap_effective IN (cap_legal, posted + pending)",
             name="over_limit_is_exact",
         ),
         CheckConstraint("kind IN ('headroom', 'obligor', 'county', 'province', 'national', 'pool')", name="kind"),
@@ -125,8 +124,12 @@ class Reservation(Base):
         CheckConstraint(
             "borne >= 0 AND province >= 0 AND national >= 0 AND pool >= 0 AND liability >= 0", name="not_negative"
         ),
-        CheckConstraint("state IN ('pending', 'posted') OR (balance = 0 AND liability = 0)", name="ended_holds_nothing"),
-        Index("ix_reservations_live", "institution", "obligor", postgresql_where=text("state IN ('pending', 'posted')")),
+        CheckConstraint(
+            "state IN ('pending', 'posted') OR (balance = 0 AND liability = 0)", name="ended_holds_nothing"
+        ),
+        Index(
+            "ix_reservations_live", "institution", "obligor", postgresql_where=text("state IN ('pending', 'posted')")
+        ),
     )
 
     id: Mapped[Id]
@@ -205,6 +208,8 @@ class Guarantee(Versioned, Shared, Base):
     default_probability: Mapped[RateColumn]
     loss_given_default: Mapped[RateColumn]
     small_or_farmer: Mapped[bool]
+    #: The scheme's split as agreed when the room was reserved, in basis points: later versions do not change it.
+    shares_bp: Mapped[dict[str, int]] = mapped_column(JSONB)
     fee: Mapped[MoneyColumn]
     fee_rate: Mapped[RateColumn]
     #: General or joint; a type that is not written down would count as general (Civil Code art. 686).

@@ -2,7 +2,9 @@
 
 from marshmallow import fields, validate
 
-from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Text, Versioned
+from services.insurance.actions.capacity import ALL
+from services.insurance.actions.reasons import COUNTIES
+from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Versioned
 
 COVER_STATES = ["asked", "waiting", "quoted", "refused", "bound", "void"]
 POLICY_STATES = ["in_force", "ending", "ended"]
@@ -115,7 +117,7 @@ class PolicyResponse(Versioned):
     balance = Money(
         required=True,
         allow_none=True,
-        metadata={"description": "What is owed to the bank; null before the loan is drawn"},
+        metadata={"description": "Owed to the bank; null before the loan is drawn"},
     )
     claimed = Money(required=True)
     remaining = Money(required=True)
@@ -169,7 +171,7 @@ class ClaimResponse(Versioned):
 class CapacityRequest(Base):
     """What the insurer will carry in a county, or in `all` of them together."""
 
-    county = Text(required=True, max_length=64)
+    county = fields.String(required=True, validate=validate.OneOf([ALL, *COUNTIES]))
     cap = Money(required=True, minimum="0.00")
 
 

@@ -114,6 +114,18 @@ class Asset(Versioned, Base):
         """Units nobody has a claim on; nothing when over-pledged. [tCO2e]"""
         return max(Decimal("0.000"), self.total_tonnes - self.pledged_tonnes - self.enforced_tonnes)
 
+    @property
+    def units(self) -> dict[str, Decimal]:
+        """The balance by account. [tCO2e]"""
+        return {
+            "forecast": self.forecast_tonnes,
+            "issued": self.issued_tonnes,
+            "retired": self.retired_tonnes,
+            "pledged": self.pledged_tonnes,
+            "enforced": self.enforced_tonnes,
+            "free": self.free_tonnes,
+        }
+
     def settle(self) -> None:
         """Say whether more is spoken for than there is; to be called after each change of the balance."""
         self.over_pledged = self.pledged_tonnes + self.enforced_tonnes > self.total_tonnes
@@ -126,7 +138,9 @@ class Valuation(Base):
     __table_args__ = (
         UniqueConstraint("asset_id", "version"),
         CheckConstraint("version > 0", name="version"),
-        CheckConstraint("pv_p05 <= pv_p10 AND pv_p10 <= pv_p50 AND pv_p50 <= pv_p90 AND pv_p90 <= pv_p95", name="order"),
+        CheckConstraint(
+            "pv_p05 <= pv_p10 AND pv_p10 <= pv_p50 AND pv_p50 <= pv_p90 AND pv_p90 <= pv_p95", name="order"
+        ),
         CheckConstraint("pv_p05 >= 0 AND pv_mean >= 0 AND forecast_tonnes >= 0", name="not_negative"),
     )
 
@@ -165,6 +179,40 @@ class Valuation(Base):
         """The outputs, read."""
         read: dict[str, Any] = json.loads(self.outputs)
         return read
+
+    @property
+    def present_value(self) -> dict[str, Decimal]:
+        """Distribution of the present value. [CNY]"""
+        return {name: getattr(self, f"pv_{name}") for name in ("mean", "p05", "p10", "p50", "p90", "p95")}
+
+    @property
+    def removals(self) -> list[dict[str, Any]]:
+        """Tonnes issuable at each verification to come. [tCO2e]"""
+        results = self.results
+        return [
+            {"verified_on": date.fromisoformat(day)}
+            | {name: Decimal(str(results[f"tonnes_{name}"][k])) for name in ("mean", "p10", "p50", "p90")}
+            for k, day in enumerate(results["verified_on"])
+        ]
+
+    @property
+    def variance_shares(self) -> dict[str, Decimal]:
+        """Share of the variance by source; all nothing where nothing varies. [-]"""
+        shares = self.results.get("variance_shares", {})
+        return {
+            source: Decimal(str(shares.get(source, 0)))
+            for source in ("growth", "sampling", "model", "reversal", "price")
+        }
+
+    @property
+    def uncertainty_deduction(self) -> Decimal:
+        """Part of the tonnes given up for sampling error. [-]"""
+        return Decimal(str(self.results.get("uncertainty_deduction", 0)))
+
+    @property
+    def buffer(self) -> Decimal:
+        """Part of the tonnes set aside for reversals. [-]"""
+        return Decimal(str(self.results.get("buffer_share", 0)))
 
 
 class PriceCurve(Versioned, Base):
@@ -226,6 +274,16 @@ class Reversal(Base):
     before_inputs: Mapped[str]
     valuation_version: Mapped[int]
     reported_at: Mapped[Moment]
+
+    @property
+    def before(self) -> dict[str, Decimal]:
+        """Distribution of the value without the event. [CNY]"""
+        return {name: Decimal(amount) for name, amount in self.value_before.items()}
+
+    @property
+    def after(self) -> dict[str, Decimal]:
+        """Distribution of the value after the event. [CNY]"""
+        return {name: Decimal(amount) for name, amount in self.value_after.items()}
 
 
 class Pledge(Versioned, Base):

@@ -189,11 +189,12 @@ def _tuple_codec(item: Any) -> _Codec:
 
 def _dict_codec(item: Any) -> _Codec:
     write, read, schema = _codec_of(item)
+    name = _SCALARS[str][1]
 
     def read_all(data: Any, where: str) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             raise EventError(f"{where}: an object is expected")
-        return {str(k): read(v, f"{where}/{k}") for k, v in data.items()}
+        return {name(k, where): read(v, f"{where}/{k}") for k, v in data.items()}
 
     return (
         lambda value: {k: write(v) for k, v in value.items()},
@@ -230,6 +231,14 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _text(text: str) -> str:
+    """Refuse what PostgreSQL cannot hold: NUL and lone surrogates (UnicodeEncodeError is a ValueError)."""
+    text.encode("utf-8")
+    if "\0" in text:
+        raise ValueError("NUL in a text")
+    return text
+
+
 def write_moment(moment: datetime) -> str:
     """RFC 3339 in UTC, microseconds, Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -240,7 +249,7 @@ def _same(value: Any) -> Any:
 
 
 _SCALARS: dict[Any, _Codec] = {
-    str: (_same, _scalar(str, "a string"), {"type": "string"}),
+    str: (_same, _scalar(str, "a string", _text), {"type": "string"}),
     int: (_same, _scalar(int, "an integer"), {"type": "integer"}),
     bool: (_same, _scalar(bool, "true or false"), {"type": "boolean"}),
     UUID: (str, _scalar(str, "a UUID", UUID), {"type": "string", "format": "uuid"}),

@@ -20,6 +20,7 @@ JUDGEMENT = (
     "decline_from_default_probability",
     "default_probability_floor",
     "fire_default_uplift",
+    "fire_hazard_reference",
     "fire_probability",
     "margin_quantile",
     "maximum_loan_to_value",
@@ -32,6 +33,7 @@ JUDGEMENT = (
     "scorecard_currency_rate",
     "scorecard_horizon_years",
     "scorecard_industries",
+    "valuation_fault_outcome",
     "valuation_maximum_age_days",
     "working_capital_maximum_tenor_months",
 )

@@ -16,8 +16,8 @@ TRANSITIONS = MappingProxyType(
         "": frozenset({"applied"}),
         "applied": frozenset({"scored"}),
         "scored": frozenset({"declined", "referred", "structuring"}),
-        "referred": frozenset({"declined", "structuring", "withdrawn"}),
-        "structuring": _BEFORE_MONEY_ENDS | {"proposed"},
+        "referred": _BEFORE_MONEY_ENDS | {"structuring", "proposed"},
+        "structuring": _BEFORE_MONEY_ENDS | {"referred", "proposed"},
         "proposed": _BEFORE_MONEY_ENDS | {"offered"},
         "offered": _BEFORE_MONEY_ENDS | {"binding"},
         "binding": _BEFORE_MONEY_ENDS | {"ready"},
@@ -32,8 +32,8 @@ TRANSITIONS = MappingProxyType(
         "closed": frozenset(),
     }
 )
-#: The legs were asked and no money has flowed: a leg that refuses or lets go ends the loan.
-LEGS_NEEDED = ("structuring", "proposed", "offered", "binding", "ready")
+#: No money has flowed: a leg that was asked and refuses or lets go ends the loan.
+BEFORE_MONEY = ("referred", "structuring", "proposed", "offered", "binding", "ready")
 #: Money is out and the debtor pays.
 LIVE = ("performing", "margin_called")
 IN_DEFAULT = ("defaulted", "enforcing")

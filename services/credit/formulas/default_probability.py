@@ -1,4 +1,4 @@
-"""Default probability of a borrower, with its interval and under fire.        docs/equations/credit.md (C8)-(C16)
+"""Default probability of a borrower, with its interval and under fire.        docs/equations/credit.md (C8)-(C16), (C89)
 
 PD  default probability [-]      q  fire_probability within the horizon [-]
 u   uplift: share of survivors a fire tips over [-]
@@ -121,6 +121,20 @@ def fire_probability_given_default(probability: float, stressed_probability: flo
     if mixed <= 0:
         raise ValueError("a borrower who never defaults has no fire probability given default")
     return fire_probability * stressed_probability / mixed
+
+
+def fire_probability(reference_probability: float, score: float, reference_score: float) -> float:
+    """Eq. (C89): yearly fire probability of a forest by its hazard score, min(1, q·h / h_ref). [1/yr]
+
+    Source: our own rule, the same proportion as the register's event frequency (S88); no.
+
+    >>> fire_probability(0.01, score=0.5, reference_score=0.25)
+    0.02
+    """
+    _probability(reference_probability)
+    if score < 0 or reference_score <= 0:
+        raise ValueError(f"a hazard score is not negative and its reference is above 0: {score}, {reference_score}")
+    return min(1.0, reference_probability * score / reference_score)
 
 
 def decision_band(probability: float | None, approve_below: float, decline_from: float) -> str:

@@ -50,9 +50,7 @@ class Limits:
 
 def limits(profile: Profile, p: InForce) -> Limits:
     """The caps that follow from a profile under the parameters in force."""
-    net_assets = liability.net_assets_for_ratios(
-        money.fen(profile.net_assets), money.fen(profile.equity_in_guarantors)
-    )
+    net_assets = liability.net_assets_for_ratios(money.fen(profile.net_assets), money.fen(profile.equity_in_guarantors))
     multiple = p["leverage_multiple"]["base" if profile.leverage_class == 10 else "small"]
     other = money.fen(profile.other_liability)
     default = liability.county_room(net_assets, multiple, p["county_cap"], liability=0, held=0)
@@ -74,7 +72,7 @@ def profile_of(session: Session) -> Profile:
     """The current institution's profile, or a refusal."""
     profile = session.scalars(select(Profile).where(Profile.institution == tenant(session))).one_or_none()
     if profile is None:
-        raise NotFoundError("no profile has been set; POST one with If-Match: \"v0\"")
+        raise NotFoundError('no profile has been set; POST one with If-Match: "v0"')
     return profile
 
 
@@ -126,7 +124,7 @@ def _locked_profile(session: Session) -> Profile:
     if known is not None:
         return locked(session, Profile, known)
     if session.info.pop("expected_version", 0) != 0:
-        raise PreconditionError("no profile has been set yet; send If-Match: \"v0\" to set the first")
+        raise PreconditionError('no profile has been set yet; send If-Match: "v0" to set the first')
     zero = Decimal("0.00")
     profile = Profile(
         id=uuid7(),

@@ -88,7 +88,7 @@ def _locked(session: Session, counties: Iterable[str], p: InForce | None = None)
     known = set(session.scalars(select(Capacity.county).where(Capacity.county.in_(wanted))))
     for county in wanted:
         if county not in known and p is not None:
-            cap = money.from_fen(p["total_capacity"] if county == ALL else p["county_capacity"])
+            cap = money.from_fen(p[_parameter(county)])
             session.execute(
                 insert(Capacity)
                 .values(
@@ -104,7 +104,16 @@ def _locked(session: Session, counties: Iterable[str], p: InForce | None = None)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    return {row.county: row for row in rows}
+    found = {row.county: row for row in rows}
+    for county, row in found.items():
+        if p is not None and row.set_by == "parameters":
+            # Read again, so that a decision under a cap nobody set says which parameter it rests on.
+            p[_parameter(county)]
+    return found
+
+
+def _parameter(county: str) -> str:
+    return "total_capacity" if county == ALL else "county_capacity"
 
 
 def _holds(session: Session, cover_id: UUID, *states: str) -> dict[str, CapacityHold]:

@@ -1,7 +1,7 @@
 """Claims: opened by a reversal on an insured forest, paid once, to the bank first and then to the owner.
 
-Which policy pays is a matter of dates: one that stood on the day of the event. A reversal that reached the insurer before
-the binding never makes a claim; it refuses the binding instead (covers.bind_cover).
+Which policy pays is a matter of dates: one that stood on the day of the event. A reversal that reached the insurer
+after the quote and before the binding never makes a claim; it refuses the binding instead (covers.bind_cover).
 """
 
 from decimal import Decimal

@@ -223,7 +223,7 @@ def _quote(
             owner_premium=cover.owner_premium,
             expected_annual_loss=cover.expected_annual_loss,
             deductible=cover.deductible,
-            perils=tuple(cover.perils),
+            perils=tuple(price.perils),
             expires_at=cover.expires_at,
             unverified_parameters=tuple(cover.unverified_parameters),
         ),

@@ -151,7 +151,7 @@ def lapse_policy(session: Session, policy_id: UUID, reason: str) -> Policy:
 
 
 def close_policy(session: Session, event: LoanClosed) -> None:
-    """The loan is over: the bank has no interest any more, the cover ends tomorrow, the rest of the premium goes back."""
+    """The loan is over: the bank has no interest any more, the cover ends tomorrow, unearned premium goes back."""
     policy = policy_of_loan(session, event.loan_id)
     if policy is None:
         log.info("no policy to close", loan=str(event.loan_id))

@@ -11,6 +11,7 @@ from services.insurance.formulas.subsidy import largest_remainder
 from services.insurance.formulas.sum_insured import sum_insured_limit
 from services.insurance.tables import Valuation
 from shared import money
+from shared.events.sink import Peril
 from shared.parameters import InForce
 
 PAYERS = ("central", "province", "county", "owner")
@@ -45,7 +46,7 @@ class Price:
     annual_premium: Decimal
     owner_premium: Decimal
     expected_annual_loss: Decimal
-    perils: list[str]
+    perils: list[Peril]
 
 
 def insurable_value(valuation: Valuation, quantile: str) -> Decimal:
@@ -67,7 +68,7 @@ def hazard_score(valuation: Valuation, peril: str, p: InForce) -> Decimal:
 
 def price(insured: Sequence[Insured], p: InForce, steps: Steps) -> Price:
     """Price a year of cover of the forests of one loan, perils and forests taken as independent."""
-    perils: list[str] = list(p["perils"])
+    perils: list[Peril] = list(p["perils"])
     deductible = float(p["deductible_share"])
     pure_premiums, variances = [], []
     for one in insured:

@@ -55,7 +55,7 @@ def hazard_too_high(county: str, peril: str, score: Decimal, ceiling: Decimal) -
     return Reason(
         code="hazard_too_high",
         zh=f"{county_zh}林地的{peril_zh}风险评分为{score:.2f}，超过可承保上限{ceiling:.2f}。",
-        en=f"A forest in {county_en} scores {score:.2f} for {peril_en}, above the highest insurable score {ceiling:.2f}.",
+        en=f"A forest in {county_en} scores {score:.2f} for {peril_en}, above the highest insurable {ceiling:.2f}.",
     )
 
 
@@ -159,7 +159,7 @@ def reversal_since_quote(county: str, peril: str, occurred_on: date) -> Reason:
     return Reason(
         code="reversal_since_quote",
         zh=f"报价后获知{county_zh}林地于{occurred_on}发生{peril_zh}，须重新报价。",
-        en=f"After the quote, {peril_en} of {occurred_on} was reported on a forest in {county_en}; a new quote is needed.",
+        en=f"After the quote, {peril_en} of {occurred_on} was reported on a forest in {county_en}; get a new quote.",
     )
 
 

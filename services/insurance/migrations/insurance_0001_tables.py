@@ -62,7 +62,8 @@ def upgrade() -> None:
             "state IN ('asked', 'waiting', 'quoted', 'refused', 'bound', 'void')", name=op.f("ck_covers_state")
         ),
         sa.CheckConstraint(
-            "state NOT IN ('quoted', 'bound') OR (sum_insured > 0 AND annual_premium > 0 AND owner_premium BETWEEN 0 AND annual_premium AND quoted_at IS NOT NULL AND expires_at IS NOT NULL)",
+            "state NOT IN ('quoted', 'bound') OR (sum_insured > 0 AND annual_premium > 0 AND owner_premium"
+            " BETWEEN 0 AND annual_premium AND quoted_at IS NOT NULL AND expires_at IS NOT NULL)",
             name=op.f("ck_covers_quote_is_whole"),
         ),
         sa.CheckConstraint("deductible >= 0 AND deductible < 1", name=op.f("ck_covers_deductible")),
@@ -192,7 +193,8 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.CheckConstraint("(state = 'nil') = (payable = 0)", name=op.f("ck_claims_nil_pays_nothing")),
         sa.CheckConstraint(
-            "(state = 'paid') = (paid_at IS NOT NULL) AND (state <> 'paid' OR (to_bank >= 0 AND to_owner >= 0 AND to_bank + to_owner = payable))",
+            "(state = 'paid') = (paid_at IS NOT NULL) AND (state <> 'paid' OR"
+            " (to_bank >= 0 AND to_owner >= 0 AND to_bank + to_owner = payable))",
             name=op.f("ck_claims_paid_in_full"),
         ),
         sa.CheckConstraint("state IN ('open', 'nil', 'paid')", name=op.f("ck_claims_state")),

@@ -5,6 +5,7 @@ gave, so that anybody with the same engine gets the same bytes.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -84,7 +85,14 @@ _COMMON = (
     "valuation.verification_cost",
     "valuation.verification_interval",
 )
-_TREE = ("wood_density", "expansion_factor", "root_ratio", "carbon_fraction", "growth.richards", "growth.carbon_ceiling")
+_TREE = (
+    "wood_density",
+    "expansion_factor",
+    "root_ratio",
+    "carbon_fraction",
+    "growth.richards",
+    "growth.carbon_ceiling",
+)
 _SHRUB = ("shrub.forest_biomass", "shrub.biomass_ratio", "shrub.root_ratio", "shrub.cover_floor")
 
 
@@ -119,7 +127,8 @@ def inputs_of(asset: Asset, on: Basis) -> dict[str, Any]:
     if asset.kind != "forest":
         raise NoMethodError(f"a {asset.kind} can be registered; no method of measuring its carbon is in place yet")
     as_of = clock.today()
-    seed = int.from_bytes(hashlib.sha256(asset.id.bytes).digest()[:8], "big") >> 1
+    # 53 bits: every JSON reader keeps them.
+    seed = int.from_bytes(hashlib.sha256(asset.id.bytes).digest()[:8], "big") >> 11
     return {
         "as_of": as_of.isoformat(),
         "asset": _facts(asset),
@@ -311,11 +320,16 @@ def own_asset(session: Session, asset_id: UUID) -> Asset:
     return locked(session, Asset, asset_id)
 
 
-def value_asset(
-    session: Session, asset: Asset, cause: str, on: Basis, inputs: dict[str, Any] | None = None
-) -> Valuation:
+def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
     """Value a locked asset and tell everybody; the forecast of its units follows."""
-    given = inputs_of(asset, on) if inputs is None else inputs
+    row = enter_valuation(session, asset, cause, on)
+    outbox.put(session, valued(asset, row))
+    return row
+
+
+def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
+    """Value a locked asset; the caller tells of it."""
+    given = inputs_of(asset, on)
     try:
         outputs = derive(given)
     except ValueError as error:
@@ -357,7 +371,6 @@ def value_asset(
     session.add(row)
     asset.forecast_tonnes = row.forecast_tonnes
     asset.settle()
-    outbox.put(session, valued(asset, row, outputs))
     audit.record(session, "value_asset", asset.id, version=row.version, cause=cause, inputs_hash=row.inputs_hash)
     return row
 
@@ -390,7 +403,7 @@ def reproduce(session: Session, valuation_id: UUID) -> Reproduction:
     """Derive a valuation again from its stored inputs and compare the bytes."""
     row = found(session, Valuation, valuation_id)
     given = row.inputs.encode()
-    again = canonical(derive(_read(given)))
+    again = canonical(derive(json.loads(given)))
     return Reproduction(
         valuation_id=row.id,
         reproduced=again == row.outputs.encode() and hashlib.sha256(given).hexdigest() == row.inputs_hash,
@@ -431,27 +444,6 @@ def present_value(outputs: Mapping[str, Any]) -> PresentValue:
     return PresentValue(**{name: money.yuan(max(0.0, outputs.get(f"pv_{name}", 0.0))) for name in names})
 
 
-def removals(outputs: Mapping[str, Any]) -> tuple[Removals, ...]:
-    """Tonnes issuable at each verification to come."""
-    return tuple(
-        Removals(
-            verified_on=date.fromisoformat(day),
-            mean=Decimal(str(outputs["tonnes_mean"][k])),
-            p10=Decimal(str(outputs["tonnes_p10"][k])),
-            p50=Decimal(str(outputs["tonnes_p50"][k])),
-            p90=Decimal(str(outputs["tonnes_p90"][k])),
-        )
-        for k, day in enumerate(outputs["verified_on"])
-    )
-
-
-def variance_shares(outputs: Mapping[str, Any]) -> VarianceShares:
-    """Where the uncertainty comes from."""
-    shares = outputs.get("variance_shares", {})
-    names = ("growth", "sampling", "model", "reversal", "price")
-    return VarianceShares(**{name: Decimal(str(shares.get(name, 0))) for name in names})
-
-
 def units(asset: Asset) -> Units:
     """The balance of an asset's units as the world sees it."""
     return Units(
@@ -459,7 +451,7 @@ def units(asset: Asset) -> Units:
     )
 
 
-def valued(asset: Asset, row: Valuation, outputs: Mapping[str, Any]) -> CarbonAssetValued:
+def valued(asset: Asset, row: Valuation) -> CarbonAssetValued:
     """The event that carries a valuation."""
     return CarbonAssetValued(
         asset_id=asset.id,
@@ -480,13 +472,13 @@ def valued(asset: Asset, row: Valuation, outputs: Mapping[str, Any]) -> CarbonAs
         title_until=asset.title_until,
         crediting_until=asset.crediting_until,
         hazards={peril: Decimal(score) for peril, score in asset.hazards.items()},
-        removals=removals(outputs),
+        removals=tuple(Removals(**removal) for removal in row.removals),
         price_curve=row.price_curve,
         spot_price=row.spot_price,
-        present_value=present_value(outputs),
-        variance_shares=variance_shares(outputs),
-        uncertainty_deduction=Decimal(str(outputs.get("uncertainty_deduction", 0))),
-        buffer=Decimal(str(outputs.get("buffer_share", 0))),
+        present_value=PresentValue(**row.present_value),
+        variance_shares=VarianceShares(**row.variance_shares),
+        uncertainty_deduction=row.uncertainty_deduction,
+        buffer=row.buffer,
         liquidity_haircut=row.liquidity_haircut,
         units=units(asset),
         unverified_parameters=tuple(row.unverified_parameters),
@@ -505,13 +497,6 @@ def _mean_haircut(outputs: Mapping[str, Any]) -> Decimal:
     if not total:
         return Decimal(0)
     return Decimal(str(round(sum(t * h for t, h in zip(tonnes, haircuts, strict=True)) / total, 6)))
-
-
-def _read(text: bytes) -> dict[str, Any]:
-    import json
-
-    read: dict[str, Any] = json.loads(text)
-    return read
 
 
 def _text(value: Decimal | None) -> str | None:

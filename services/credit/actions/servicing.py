@@ -1,0 +1,186 @@
+"""Money out and money back: disbursement, interest, repayments, claims paid by the insurer, closing when all is repaid.
+
+Simple interest on actual days over the days of the contract's year, rounded to the fen each time the balance changes.
+The borrower's money pays interest first, then principal; the insurer's pays principal first. What exceeds both is the
+borrower's.
+"""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from services.credit.actions import collateral as pledge
+from services.credit.actions import reasons, recovery, watching
+from services.credit.actions.dates import months_after
+from services.credit.actions.decisions import current_collateral
+from services.credit.actions.endings import let_timers_go, parties
+from services.credit.actions.ledger import NOTHING, accrue, record_payment
+from services.credit.actions.policy import COVENANTS, policy
+from services.credit.actions.states import LIVE, demand, move
+from services.credit.formulas import loan_to_value as ltv
+from services.credit.formulas import schedule
+from services.credit.tables import Loan, locked_loan
+from shared import clock, money, outbox
+from shared.db import locked
+from shared.errors import ConflictError, StateError
+from shared.events.credit import LoanClosed, LoanDisbursed, LoanRepaid
+from shared.events.insurance import ClaimPaid
+from shared.ids import uuid7
+
+log = structlog.get_logger(__name__)
+
+
+class ValuationMissingError(ConflictError):
+    """The collateral cannot be valued, so no money may flow on it."""
+
+    kind, title = "valuation-missing", "A valuation is missing or stale"
+
+
+class CollateralError(ConflictError):
+    """The collateral no longer carries the loan."""
+
+    kind, title = "collateral", "The collateral no longer carries the loan"
+
+
+def disburse(session: Session, loan_id: UUID) -> Loan:
+    """Pay the loan out, once, on collateral that is freshly valued and carries it."""
+    loan = locked(session, Loan, loan_id)
+    demand(loan, "ready")
+    if loan.drawdown_by is None or loan.drawdown_by <= clock.now():
+        raise StateError("the time to draw the money has passed; apply anew")
+    _demand_coverage(session, loan)
+    today = clock.today()
+    loan.disbursed = loan.balance = loan.amount
+    loan.disbursed_on = loan.interest_until = today
+    loan.matures_on = months_after(today, loan.term_months)
+    move(session, loan, "performing", "disbursed")
+    let_timers_go(session, loan, "drawdown")
+    outbox.put(
+        session,
+        LoanDisbursed(**parties(loan), amount=loan.amount, disbursed_on=today, matures_on=loan.matures_on),
+    )
+    watching.retest(session, loan)
+    return loan
+
+
+def repay(session: Session, loan_id: UUID, amount: Decimal) -> Loan:
+    """Take a repayment from the borrower: interest first, then principal; more than is owed is refused."""
+    loan = locked(session, Loan, loan_id)
+    demand(loan, *LIVE)
+    accrue(loan, clock.today())
+    if amount > loan.balance + loan.interest_due:
+        raise ConflictError(
+            f"the borrower owes CNY {loan.balance} of principal and {loan.interest_due} of interest today,"
+            f" {loan.balance + loan.interest_due} in all; take no more than that",
+            errors=[{"pointer": "/amount", "detail": f"At most {loan.balance + loan.interest_due} is owed."}],
+        )
+    interest = min(amount, loan.interest_due)
+    _settle(session, loan, "borrower", uuid7(), amount, amount - interest, interest)
+    return loan
+
+
+def receive_claim(session: Session, event: ClaimPaid) -> None:
+    """Take what the insurer paid to the bank: on a live loan it repays principal, after default it is a recovery."""
+    loan = locked_loan(session, event.loan_id)
+    if loan is None or loan.insurer != event.insurer:
+        log.warning("a claim on no loan of ours", loan=str(event.loan_id), claim=str(event.claim_id))
+        return
+    if event.to_bank <= NOTHING:
+        return
+    if loan.state in LIVE:
+        accrue(loan, clock.today())
+        principal = min(event.to_bank, loan.balance)
+        interest = min(event.to_bank - principal, loan.interest_due)
+        _settle(session, loan, "insurance", event.claim_id, event.to_bank, principal, interest)
+    elif loan.defaulted_on is not None:
+        recovery.take_recovery(session, loan, event.claim_id, "insurance", event.to_bank, NOTHING)
+    else:
+        # Repaid since the insurer looked, or never paid out: nothing is owed, so all of it is the borrower's.
+        record_payment(session, loan, "insurance", "insurance", event.claim_id, event.to_bank, surplus=event.to_bank)
+
+
+
+
+def plan(loan: Loan) -> list[dict[str, Any]]:
+    """Instalments of the loan as agreed, by month; principal sums to the amount."""
+    if loan.annual_rate is None:
+        return []
+    amount, rate = money.fen(loan.amount), float(loan.annual_rate)
+    if loan.repayment == "interest_only":
+        rows = schedule.interest_only(amount, rate, loan.term_months)
+    else:
+        make = schedule.equal_principal if loan.repayment == "equal_principal" else schedule.equal_instalment
+        rows = make(amount, rate, loan.term_months, grace_periods=loan.grace_months)
+    return [
+        {
+            "number": row.number,
+            "due_on": None if loan.disbursed_on is None else months_after(loan.disbursed_on, row.number),
+            "principal": money.from_fen(row.principal),
+            "interest": money.from_fen(row.interest),
+            "balance": money.from_fen(row.balance),
+        }
+        for row in rows
+    ]
+
+
+
+
+def _settle(
+    session: Session,
+    loan: Loan,
+    source: str,
+    reference: UUID,
+    amount: Decimal,
+    principal: Decimal,
+    interest: Decimal,
+) -> None:
+    """Let money settle principal and interest of a live loan; the rest is the borrower's."""
+    loan.balance -= principal
+    loan.principal_repaid += principal
+    surplus = amount - principal - interest
+    record_payment(
+        session,
+        loan,
+        source,
+        source,
+        reference,
+        amount,
+        principal=principal,
+        interest=interest,
+        surplus=surplus,
+        bank_part=principal,
+    )
+    outbox.put(
+        session,
+        LoanRepaid(
+            **parties(loan),
+            repayment_id=reference,
+            source=source,  # type: ignore[arg-type]
+            amount=principal + interest,
+            principal=principal,
+            interest=interest,
+            balance=loan.balance,
+        ),
+    )
+    if not recovery.close_if_repaid(session, loan):
+        watching.retest(session, loan)
+
+
+def _demand_coverage(session: Session, loan: Loan) -> None:
+    """Refuse to pay out unless every valuation is fresh and every limit of the policy holds on it."""
+    rules, today = policy(clock.today(), COVENANTS), clock.today()
+    assets = current_collateral(session, loan, hold=True)
+    faults = pledge.faults(rules, assets, today)
+    if faults:
+        raise ValuationMissingError(faults[0].en, errors=[{"pointer": "", **one} for one in reasons.as_json(faults)])
+    for quantile, limit in rules["maximum_loan_to_value"].items():
+        ratio = ltv.loan_to_value(float(loan.amount), pledge.value(rules, assets, quantile))
+        if ratio > limit:
+            raise CollateralError(
+                f"the loan to value at {quantile} is {ratio:.1%} on the newest valuation, above the limit of {limit:.0%}"
+            )
+    if loan.cover.expiry is not None and loan.cover.expiry < today:
+        raise CollateralError("the cover has ended; have the forest insured again")

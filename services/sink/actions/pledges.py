@@ -1,0 +1,284 @@
+"""Pledges: a bank's lien on an asset's units for one loan. All assets of a loan are pledged together, or none."""
+
+import calendar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.sink.tables import Asset, Pledge, Valuation, latest_valuation, locked_in_order
+from shared import audit, clock, outbox
+from shared.db import tenant
+from shared.events.credit import LoanAccepted
+from shared.events.parts import PledgedAsset, Reason
+from shared.events.sink import PledgeEnforced, PledgePlaced, PledgeRefused, PledgeReleased
+from shared.ids import uuid7
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Lien:
+    """For whom, and until when, units are pledged."""
+
+    loan_id: UUID
+    bank: str
+    loan_until: date
+
+
+def place_pledges(session: Session, accepted: LoanAccepted) -> None:
+    """Place the pledges of a loan on all its assets, or refuse them all with the reasons."""
+    lien = Lien(accepted.loan_id, accepted.bank, months_later(clock.today(), accepted.term_months))
+    if session.scalar(select(Pledge.id).where(Pledge.loan_id == lien.loan_id).limit(1)):
+        log.info("the loan's pledges were placed before", loan=str(lien.loan_id))
+        return
+    wanted = sorted(accepted.pledges, key=lambda one: one.asset_id)
+    assets = {
+        asset.id: asset
+        for asset in locked_in_order(session, select(Asset).where(Asset.id.in_({one.asset_id for one in wanted})))
+    }
+    blocked: list[tuple[UUID, Reason]] = []
+    for number, one in enumerate(wanted):
+        if number and wanted[number - 1].asset_id == one.asset_id:
+            blocked.append((one.asset_id, _ASSET_TWICE))
+            continue
+        blocked += [(one.asset_id, reason) for reason in _objections(session, assets.get(one.asset_id), one, lien)]
+    if not wanted:
+        # There is no asset to key the refusal by, so the loan's own id stands in.
+        blocked.append((lien.loan_id, _NOTHING))
+    elif clock.now() > accepted.bind_by:
+        blocked.insert(0, (wanted[0].asset_id, _TOO_LATE))
+    if blocked:
+        _refuse(session, lien, blocked)
+        return
+    for one in wanted:
+        _place(session, assets[one.asset_id], one, lien)
+
+
+def release_pledges(session: Session, loan_id: UUID, reason: str) -> None:
+    """Strike out a loan's pledges; those that were enforced stay enforced."""
+    for asset, pledge in _held(session, loan_id, "placed", "frozen"):
+        _change(pledge, "released", reason)
+        asset.pledged_tonnes -= pledge.tonnes
+        asset.settle()
+        outbox.put(
+            session,
+            PledgeReleased(
+                asset_id=asset.id,
+                loan_id=loan_id,
+                bank=pledge.institution,
+                pledge_id=pledge.id,
+                tonnes=pledge.tonnes,
+                reason=reason,
+            ),
+        )
+        audit.record(session, "release_pledge", pledge.id, loan=str(loan_id), reason=reason)
+
+
+def freeze_pledges(session: Session, loan_id: UUID) -> None:
+    """Hold a defaulted loan's pledges fast until the bank enforces or releases them."""
+    for _, pledge in _held(session, loan_id, "placed"):
+        _change(pledge, "frozen", "defaulted")
+        audit.record(session, "freeze_pledge", pledge.id, loan=str(loan_id))
+
+
+def enforce_pledges(session: Session, loan_id: UUID) -> None:
+    """Take a loan's pledged units over for the bank: they leave the debtor's account for good."""
+    for asset, pledge in _held(session, loan_id, "placed", "frozen"):
+        _change(pledge, "enforced", "enforced")
+        asset.pledged_tonnes -= pledge.tonnes
+        asset.enforced_tonnes += pledge.tonnes
+        asset.settle()
+        outbox.put(
+            session,
+            PledgeEnforced(
+                asset_id=asset.id,
+                loan_id=loan_id,
+                bank=pledge.institution,
+                pledge_id=pledge.id,
+                tonnes=pledge.tonnes,
+            ),
+        )
+        audit.record(session, "enforce_pledge", pledge.id, loan=str(loan_id), tonnes=str(pledge.tonnes))
+
+
+def _held(session: Session, loan_id: UUID, *states: str) -> list[tuple[Asset, Pledge]]:
+    """The loan's pledges in these states with their assets, locked, assets first and in id order."""
+    of_loan = select(Pledge.asset_id).where(Pledge.loan_id == loan_id, Pledge.state.in_(states))
+    asset_ids = list(session.scalars(of_loan))
+    if not asset_ids:
+        log.info("the loan holds no such pledge", loan=str(loan_id), states=states)
+        return []
+    assets = {asset.id: asset for asset in locked_in_order(session, select(Asset).where(Asset.id.in_(asset_ids)))}
+    pledges = session.scalars(
+        select(Pledge)
+        .where(Pledge.loan_id == loan_id, Pledge.state.in_(states))
+        .order_by(Pledge.asset_id)
+        .with_for_update(),
+        execution_options={"populate_existing": True},
+    )
+    return [(assets[pledge.asset_id], pledge) for pledge in pledges]
+
+
+def _change(pledge: Pledge, state: str, reason: str) -> None:
+    pledge.state, pledge.reason, pledge.changed_at = state, reason, clock.now()
+
+
+def _place(session: Session, asset: Asset, one: PledgedAsset, lien: Lien) -> None:
+    asset.pledged_tonnes += one.tonnes
+    asset.last_rank += 1
+    asset.settle()
+    pledge = Pledge(
+        id=uuid7(),
+        institution=tenant(session),
+        asset_id=asset.id,
+        loan_id=lien.loan_id,
+        tonnes=one.tonnes,
+        rank=asset.last_rank,
+        state="placed",
+        valuation_version=one.valuation_version,
+        loan_until=lien.loan_until,
+        reason=None,
+        placed_at=clock.now(),
+        changed_at=clock.now(),
+    )
+    session.add(pledge)
+    outbox.put(
+        session,
+        PledgePlaced(
+            asset_id=asset.id,
+            loan_id=lien.loan_id,
+            bank=lien.bank,
+            pledge_id=pledge.id,
+            tonnes=pledge.tonnes,
+            rank=pledge.rank,
+        ),
+    )
+    audit.record(session, "place_pledge", pledge.id, asset=str(asset.id), loan=str(lien.loan_id), rank=pledge.rank)
+
+
+def _refuse(session: Session, lien: Lien, blocked: Sequence[tuple[UUID, Reason]]) -> None:
+    asset_id = blocked[0][0]
+    reasons = tuple(reason for _, reason in blocked)
+    outbox.put(session, PledgeRefused(asset_id=asset_id, loan_id=lien.loan_id, bank=lien.bank, reasons=reasons))
+    codes = [reason.code for reason in reasons]
+    audit.record(session, "refuse_pledge", asset_id, loan=str(lien.loan_id), reasons=codes)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day of the month some months later, or the last of that month."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if year >= date.max.year:
+        return date.max
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+# -- why not ----------------------------------------------------------------------------------------------------------
+
+
+def _objections(session: Session, asset: Asset | None, one: PledgedAsset, lien: Lien) -> list[Reason]:
+    """What stands against pledging these tonnes of this asset; nothing if it can be done."""
+    if asset is None:
+        return [
+            Reason(
+                code="asset_unknown",
+                zh=f"登记簿中没有编号为 {one.asset_id} 的林地。",
+                en=f"The register holds no asset {one.asset_id}.",
+            )
+        ]
+    reasons = _objections_to_valuation(session, asset, one) + _objections_to_term(asset, lien)
+    if one.tonnes <= 0:
+        reasons.append(
+            Reason(code="tonnes_not_positive", zh="质押吨数必须大于零。", en="The tonnes to pledge must be positive.")
+        )
+    elif asset.over_pledged:
+        reasons.append(
+            Reason(
+                code="over_pledged",
+                zh=f"“{asset.name}”受损后剩余单位已少于在押单位，不能再设质押。",
+                en=f"After a loss, {asset.name} holds fewer units than are pledged; nothing more can be pledged.",
+            )
+        )
+    elif one.tonnes > asset.free_tonnes:
+        reasons.append(_short_of_tonnes(asset, one.tonnes))
+    return reasons
+
+
+def _short_of_tonnes(asset: Asset, tonnes: Decimal) -> Reason:
+    if tonnes <= asset.total_tonnes:
+        return Reason(
+            code="double_pledge",
+            zh=f"“{asset.name}”仅余 {asset.free_tonnes} 吨未质押，不足 {tonnes} 吨；其余已为他人质押。",
+            en=f"{asset.name} has {asset.free_tonnes} t free, not {tonnes} t; the rest is pledged already.",
+        )
+    return Reason(
+        code="tonnes_beyond_forecast",
+        zh=f"“{asset.name}”预测与已签发合计 {asset.total_tonnes} 吨，不足 {tonnes} 吨。",
+        en=f"{asset.name} is expected to bring {asset.total_tonnes} t, fewer than the {tonnes} t to be pledged.",
+    )
+
+
+def _objections_to_valuation(session: Session, asset: Asset, one: PledgedAsset) -> list[Reason]:
+    latest = latest_valuation(session, asset)
+    if latest is None or one.valuation_version > latest.version:
+        return [
+            Reason(
+                code="valuation_unknown",
+                zh=f"“{asset.name}”没有第 {one.valuation_version} 版估值。",
+                en=f"{asset.name} has no valuation of version {one.valuation_version}.",
+            )
+        ]
+    if latest.valid_until < clock.today():
+        return [
+            Reason(
+                code="valuation_stale",
+                zh=f"“{asset.name}”的估值已于 {latest.valid_until} 失效，请重新估值。",
+                en=f"The valuation of {asset.name} was valid until {latest.valid_until}; value it again.",
+            )
+        ]
+    # A new price leaves the tonnes alone, and credit tests the value again before it pays out. A loss does not.
+    lost_since = select(Valuation.id).where(
+        Valuation.asset_id == asset.id, Valuation.version > one.valuation_version, Valuation.cause == "reversal"
+    )
+    if session.scalar(lost_since.limit(1)):
+        return [
+            Reason(
+                code="valuation_superseded",
+                zh=f"“{asset.name}”在第 {one.valuation_version} 版估值之后发生了逆转损失。",
+                en=f"{asset.name} has lost carbon since its valuation of version {one.valuation_version}.",
+            )
+        ]
+    return []
+
+
+def _objections_to_term(asset: Asset, lien: Lien) -> list[Reason]:
+    reasons = []
+    if asset.title_until < lien.loan_until:
+        reasons.append(
+            Reason(
+                code="title_too_short",
+                zh=f"“{asset.name}”的权属于 {asset.title_until} 到期，早于贷款到期日 {lien.loan_until}。",
+                en=f"The title to {asset.name} ends on {asset.title_until}, before the loan does on {lien.loan_until}.",
+            )
+        )
+    if asset.crediting_until < lien.loan_until:
+        reasons.append(
+            Reason(
+                code="crediting_too_short",
+                zh=f"“{asset.name}”的计入期于 {asset.crediting_until} 结束，早于贷款到期日 {lien.loan_until}。",
+                en=f"Crediting of {asset.name} ends on {asset.crediting_until}, before the loan on {lien.loan_until}.",
+            )
+        )
+    return reasons
+
+
+_ASSET_TWICE = Reason(code="asset_twice", zh="同一林地在质押清单中出现两次。", en="An asset stands twice in the list.")
+_TOO_LATE = Reason(
+    code="deadline_passed", zh="设立质押的期限已过。", en="The deadline for placing the pledges has passed."
+)
+_NOTHING = Reason(code="nothing_to_pledge", zh="贷款没有列出质押林地。", en="The loan names no asset to pledge.")

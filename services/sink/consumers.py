@@ -1,0 +1,121 @@
+"""The sink's Kafka door: what it does when credit tells of a loan, and the steps of its long work."""
+
+from typing import Any
+
+from marshmallow import ValidationError
+from sqlalchemy.orm import Session
+
+from services.sink.actions.assets import AssetFacts, import_assets
+from services.sink.actions.pledges import enforce_pledges, freeze_pledges, place_pledges, release_pledges
+from services.sink.actions.valuations import revalue_register
+from services.sink.schemas import AssetRequest
+from shared.door import Door
+from shared.errors import RefusalError
+from shared.events.base import Event
+from shared.events.credit import (
+    EnforcementOrdered,
+    LoanAccepted,
+    LoanClosed,
+    LoanDeclined,
+    LoanDefaulted,
+    LoanEvent,
+    LoanExpired,
+    LoanWithdrawn,
+)
+from shared.inbox import Consumer, Handler
+from shared.jobs import Job, Step
+from shared.timers import TimerHandler
+
+#: Rows of an import in one transaction: few enough to commit often, many enough to check together.
+IMPORTED_AT_ONCE = 50
+#: Errors of one row that are worth telling.
+_ERRORS_PER_ROW = 3
+
+_ASSET = AssetRequest()
+
+
+def on_loan_accepted(session: Session, event: LoanAccepted) -> None:
+    """Place the loan's pledges, all or none."""
+    place_pledges(session, event)
+
+
+def on_loan_declined(session: Session, event: LoanDeclined) -> None:
+    """Let go of a declined loan's pledges."""
+    release_pledges(session, event.loan_id, "declined")
+
+
+def on_loan_withdrawn(session: Session, event: LoanWithdrawn) -> None:
+    """Let go of a withdrawn loan's pledges."""
+    release_pledges(session, event.loan_id, "withdrawn")
+
+
+def on_loan_expired(session: Session, event: LoanExpired) -> None:
+    """Let go of an expired loan's pledges."""
+    release_pledges(session, event.loan_id, "expired")
+
+
+def on_loan_closed(session: Session, event: LoanClosed) -> None:
+    """Let go of what a closed loan still holds."""
+    release_pledges(session, event.loan_id, "closed")
+
+
+def on_loan_defaulted(session: Session, event: LoanDefaulted) -> None:
+    """Freeze a defaulted loan's pledges."""
+    freeze_pledges(session, event.loan_id)
+
+
+def on_enforcement_ordered(session: Session, event: EnforcementOrdered) -> None:
+    """Take the pledged units over for the bank."""
+    enforce_pledges(session, event.loan_id)
+
+
+def tenant_of(event: Event) -> str:
+    """Pledges are the bank's rows."""
+    return event.bank if isinstance(event, LoanEvent) else ""
+
+
+def import_step(session: Session, job: Job) -> None:
+    """Register and value the next rows of an import; a row that cannot go in is told in the job's log."""
+    rows = job.input["rows"]
+    here = range(job.done, min(job.done + IMPORTED_AT_ONCE, len(rows)))
+    readable: list[tuple[int, AssetFacts]] = []
+    for number in here:
+        try:
+            readable.append((number, AssetFacts(**_ASSET.load(rows[number]))))
+        except ValidationError as error:
+            _tell(job, number, [(pointer, detail) for pointer, detail in _flat(error.messages, "")])
+    entered = import_assets(session, [facts for _, facts in readable])
+    for (number, _), one in zip(readable, entered, strict=True):
+        if isinstance(one, RefusalError):
+            _tell(job, number, [(error.get("pointer", ""), error.get("detail", one.detail)) for error in one.errors])
+    job.done = here.stop
+    job.cursor = str(job.done)
+
+
+def _tell(job: Job, number: int, errors: list[tuple[str, str]]) -> None:
+    for field, detail in errors[:_ERRORS_PER_ROW]:
+        job.note(row=number + 1, field=field, detail=detail)
+
+
+def _flat(messages: Any, where: str) -> list[tuple[str, str]]:
+    """marshmallow's messages as pairs of a JSON Pointer and a sentence."""
+    if isinstance(messages, dict):
+        inner = [(where if name == "_schema" else f"{where}/{name}", told) for name, told in messages.items()]
+        return [pair for pointer, told in inner for pair in _flat(told, pointer)]
+    if isinstance(messages, list):
+        return [pair for told in messages for pair in _flat(told, where)]
+    return [(where, str(messages))]
+
+
+HANDLERS: dict[type[Event], Handler] = {
+    LoanAccepted: on_loan_accepted,
+    LoanDeclined: on_loan_declined,
+    LoanWithdrawn: on_loan_withdrawn,
+    LoanExpired: on_loan_expired,
+    LoanClosed: on_loan_closed,
+    LoanDefaulted: on_loan_defaulted,
+    EnforcementOrdered: on_enforcement_ordered,
+}
+TIMERS: dict[str, TimerHandler] = {}
+JOBS: dict[str, Step] = {"import": import_step, "revalue": revalue_register}
+DOOR = Door(Consumer("sink", HANDLERS, tenant_of), TIMERS, JOBS)
