@@ -70,10 +70,11 @@ def seal(session: Session) -> None:
     deeds = session.info.pop("deeds", [])
     for institution in sorted({institution for institution, _ in deeds}):
         act_for(session, institution)
-        session.execute(
-            insert(AuditHead).values(institution=institution, number=0, hash=GENESIS).on_conflict_do_nothing()
-        )
-        head = session.get_one(AuditHead, institution, with_for_update=True, populate_existing=True)
+        head = session.get(AuditHead, institution, with_for_update=True, populate_existing=True)
+        if head is None:
+            first = insert(AuditHead).values(institution=institution, number=0, hash=GENESIS)
+            session.execute(first.on_conflict_do_nothing())
+            head = session.get_one(AuditHead, institution, with_for_update=True, populate_existing=True)
         for whose, deed in deeds:
             if whose == institution:
                 head.number += 1

@@ -58,7 +58,8 @@ def engine(url: str, **options: Any) -> Engine:
     options.setdefault("pool_size", 10)
     options.setdefault("max_overflow", 10)
     options.setdefault("connect_args", {"connect_timeout": 5})
-    return create_engine(url, pool_pre_ping=True, pool_timeout=5, **options)
+    options.setdefault("pool_pre_ping", True)
+    return create_engine(url, pool_timeout=5, **options)
 
 
 def sessions(bind: Engine) -> sessionmaker[Session]:

@@ -12,6 +12,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from shared import money
 from shared.events.base import write_moment
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
 
 class Base(Schema):
     """A schema that refuses what it does not know."""
@@ -142,9 +144,12 @@ class Moment(fields.AwareDateTime):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         try:
-            return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
+            # Python reads more than RFC 3339: weeks, no seconds, any sign between date and time.
+            if isinstance(value, str) and _MOMENT.fullmatch(value):
+                return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
         except OverflowError:
-            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+            pass
+        raise ValidationError("A moment such as 2026-05-01T12:00:00Z is expected.")
 
 
 class ReasonSchema(Base):

@@ -13,7 +13,9 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import RecordMetadata
+from kafka.structs import MemberState
 
 from shared.events import TOPICS
 from shared.events.base import REGISTRY
@@ -43,13 +45,31 @@ def _speaking(what: str) -> Iterator[None]:
         raise BrokerError(f"{what}: {type(error).__name__}: {error}") from None
 
 
+def _client(make: Callable[..., Any], settings: Settings, **options: Any) -> Any:
+    """Make a client of the library. One that finds no broker would leave a thread and its sockets behind."""
+    made: list[KafkaNetClient] = []
+
+    def network(**configs: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**configs))
+        return made[-1]
+
+    try:
+        return make(
+            bootstrap_servers=settings.kafka_bootstrap,
+            bootstrap_timeout_ms=int(ANSWER_TIMEOUT * 1000),
+            kafka_client=network,
+            **options,
+        )
+    except BaseException:
+        for one in made:
+            one.close()
+        raise
+
+
 @contextlib.contextmanager
 def _admin(settings: Settings) -> Iterator[Any]:
-    timeout = int(ANSWER_TIMEOUT * 1000)
     with _speaking(f"no answer from {settings.kafka_bootstrap}"):
-        admin = KafkaAdminClient(
-            bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=timeout, bootstrap_timeout_ms=timeout
-        )
+        admin = _client(KafkaAdminClient, settings, request_timeout_ms=int(ANSWER_TIMEOUT * 1000))
         try:
             yield admin
         finally:
@@ -73,10 +93,10 @@ def create_topics(settings: Settings) -> None:
                 continue
             # Events are kept for ever on the broker side too where the site's storage allows it: -1.
             configs = {"cleanup.policy": policy} | ({"retention.ms": "-1"} if policy == "delete" else {})
+            new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=configs)
             with contextlib.suppress(TopicAlreadyExistsError):
-                admin.create_topics(
-                    [NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=configs)]
-                )
+                # Apache Kafka answers before its topic can be seen; who joins a group then is given nothing to read.
+                admin.create_topics([new], wait_for_metadata=True)
 
 
 def cluster_id(settings: Settings) -> str:
@@ -92,15 +112,15 @@ class Sender:
         self.settings, self.process, self.delivery_timeout = settings, os.getpid(), delivery_timeout
         create_topics(settings)
         with _speaking("no producer"):
-            self.producer = KafkaProducer(
-                bootstrap_servers=settings.kafka_bootstrap,
-                bootstrap_timeout_ms=int(ANSWER_TIMEOUT * 1000),
+            self.producer = _client(
+                KafkaProducer,
+                settings,
                 acks="all",
                 linger_ms=linger_ms,
                 batch_size=262_144,
                 max_request_size=MAX_RECORD,
                 delivery_timeout_ms=int(delivery_timeout * 1000),
-                request_timeout_ms=int(min(10.0, delivery_timeout) * 1000),
+                request_timeout_ms=int(min(10.0, delivery_timeout / 2) * 1000),
                 max_block_ms=int(min(ANSWER_TIMEOUT, delivery_timeout) * 1000),
                 allow_auto_create_topics=False,
                 client_id="heartwood-relay",
@@ -145,27 +165,31 @@ class Sender:
 class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
     """Start each assigned partition where the database says, not where the broker remembers."""
 
-    def __init__(self, consumer: Any, offsets: Callable[[], dict[tuple[str, int], int]]) -> None:
-        self.consumer, self.offsets = consumer, offsets
+    def __init__(self, consumer: Any, offsets: Callable[[str], dict[tuple[str, int], int]], cluster: str) -> None:
+        self.consumer, self.offsets, self.cluster = consumer, offsets, cluster
         #: Why the database did not say; the client makes an error of its own of it.
         self.failure: Exception | None = None
 
     def on_partitions_assigned(self, assigned: Any) -> None:
         try:
-            known = self.offsets()
+            self.seek(assigned)
         except Exception as error:
             self.failure = error
             raise
-        for partition in assigned:
+        log.info("partitions assigned", count=len(assigned))
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Nothing to do: each batch is dealt with before the next poll, and a rebalance happens within one."""
+
+    def seek(self, partitions: Any) -> None:
+        """Go where the database says for the present cluster; to the beginning if it says nothing."""
+        known = self.offsets(self.cluster)
+        for partition in partitions:
             offset = known.get((partition.topic, partition.partition))
             if offset is None:
                 self.consumer.seek_to_beginning(partition)
             else:
                 self.consumer.seek(partition, offset)
-        log.info("partitions assigned", count=len(assigned))
-
-    def on_partitions_revoked(self, revoked: Any) -> None:
-        """Nothing to do: each batch is dealt with before the next poll, and a rebalance happens within one."""
 
 
 def consume(
@@ -178,15 +202,14 @@ def consume(
     beat: Callable[[], None] = lambda: None,
     batch: int = 100,
 ) -> None:
-    """Feed records to `receive` until told to stop, or until another cluster answers: then the caller starts over.
+    """Feed records to `receive` until told to stop. Starts over, in place, when another cluster answers.
 
     Raises a BrokerError if the broker went away, and what `receive` and `offsets` raise. The offset is committed to
     Kafka only after `receive` returned, for the sake of its tools; what counts is the offset in the database.
     """
-    cluster = cluster_id(settings)
     create_topics(settings)
     with _reader(settings, batch, group) as consumer:
-        seek = _Seek(consumer, lambda: offsets(cluster))
+        seek = _Seek(consumer, offsets, cluster_id(settings))
         consumer.subscribe(list(topics), listener=seek)
         checked = heard = time.monotonic()
         while not stopping():
@@ -200,12 +223,15 @@ def consume(
             beat()
             if polled:
                 heard = now
-                receive([_record(r) for rows in polled.values() for r in rows], cluster)
+                receive([_record(r) for rows in polled.values() for r in rows], seek.cluster)
                 _commit(consumer)
             if now - checked > 2.0:
-                if cluster_id(settings) != cluster:
+                if (answering := cluster_id(settings)) != seek.cluster:
+                    # What came from it so far was noted under the old name, and so counts for nothing.
                     log.warning("another cluster answers: reading from its beginning")
-                    return
+                    create_topics(settings)
+                    seek.cluster = answering
+                    seek.seek(consumer.assignment())
                 if now - heard > DEAF and _behind(consumer):
                     raise BrokerError("records wait on the broker and none comes")
                 checked = time.monotonic()
@@ -235,9 +261,9 @@ def latest(settings: Settings, topic: str) -> list[Record]:
 def _reader(settings: Settings, batch: int, group: str | None = None) -> Iterator[Any]:
     """A consumer of bytes that decides nothing by itself: no commits, no topics, no leap to the end."""
     with _speaking("no records"):
-        consumer = KafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap,
-            bootstrap_timeout_ms=int(ANSWER_TIMEOUT * 1000),
+        consumer = _client(
+            KafkaConsumer,
+            settings,
             group_id=group,
             client_id=group or "heartwood-reader",
             enable_auto_commit=False,
@@ -247,6 +273,8 @@ def _reader(settings: Settings, batch: int, group: str | None = None) -> Iterato
             session_timeout_ms=settings.kafka_session_timeout_ms,
             heartbeat_interval_ms=max(300, settings.kafka_session_timeout_ms // 6),
             max_poll_interval_ms=300_000,
+            # A topic that another process made a moment ago is found within seconds, not minutes.
+            metadata_max_age_ms=5_000,
             max_poll_records=batch,
             fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
             max_partition_fetch_bytes=6_000_000,
@@ -254,7 +282,19 @@ def _reader(settings: Settings, batch: int, group: str | None = None) -> Iterato
         try:
             yield consumer
         finally:
+            if group is not None:
+                _come_to_rest(consumer, settings.kafka_session_timeout_ms / 2000 + 1.0)
             consumer.close(autocommit=False, timeout_ms=int(CLOSE_TIMEOUT * 1000))
+
+
+def _come_to_rest(consumer: Any, seconds: float) -> None:
+    """Finish a join that is under way before leaving: the embedded broker never forgets a member that leaves in the
+    midst of one, and gives no partition to anybody in the group again. A join there takes half the session timeout.
+    """
+    end = time.monotonic() + min(seconds, 5.0)
+    with contextlib.suppress(KafkaError):
+        while consumer.group_metadata().state == MemberState.REBALANCING and time.monotonic() < end:
+            consumer.poll(timeout_ms=100)
 
 
 def _record(read: Any) -> Record:

@@ -20,7 +20,8 @@ def set_up(kind: str, **bound: str) -> None:
         _redact,
     ]
     last: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        # Plain tracebacks: the pretty ones print local variables, and bodies are among them.
+        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if kind == "console"
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )

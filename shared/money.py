@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
 
 CURRENCY = "CNY"
 FEN = Decimal("0.01")
@@ -27,6 +27,16 @@ def yuan(value: float | int | Decimal) -> Decimal:
     if not rounded.is_finite():
         raise ValueError(f"not an amount of money: {value!r}")
     return rounded or abs(rounded)
+
+
+def yuan_up(value: float) -> Decimal:
+    """Round up to the fen what must suffice: a shortfall, say. Noise below a ten-thousandth of a fen is passed over.
+
+    >>> yuan_up(0.001), yuan_up(12.34 + 1e-12)
+    (Decimal('0.01'), Decimal('12.34'))
+    """
+    exact = Decimal(repr(value)).quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)
+    return exact.quantize(FEN, rounding=ROUND_CEILING)
 
 
 def amount(text: str) -> Decimal:

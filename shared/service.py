@@ -20,7 +20,8 @@ OUTBOX_AGE_LIMIT = 300.0
 
 def service(name: str, title: str, settings: Settings) -> Service:
     """What create_app needs, from the environment."""
-    engine = db.engine(settings.database_url)
+    # The door repeats a transaction whose connection turns out to be dead, so no request need pay for asking first.
+    engine = db.engine(settings.database_url, pool_pre_ping=False)
     sessions = db.sessions(engine)
 
     def ready() -> dict[str, Any]:

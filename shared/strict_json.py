@@ -57,7 +57,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _short_int(digits: str) -> int:
-    if len(digits) > 19:
+    if len(digits.lstrip("-")) > 19:
         raise JsonError("an integer has more than 19 digits")
     return int(digits)
 

@@ -52,7 +52,7 @@ from shared.errors import (
     UnreadableError,
     UnsupportedMediaError,
 )
-from shared.fields import Amount, Base, Money, Quantity
+from shared.fields import Amount, Base, Quantity
 from shared.trace import request_id, traceparent, tracing
 
 log = structlog.get_logger(__name__)
@@ -117,7 +117,7 @@ def _body() -> Any:
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """flask-smorest's blueprint with our parser and our two kinds of view."""
+    """flask-smorest's blueprint with our parser and our three kinds of view."""
 
     ARGUMENTS_PARSER = _Parser()
 
@@ -128,6 +128,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def query(self, rule: str, *, scope: str) -> Callable[..., Any]:
         """Decorate a view that reads: it gets a session that is rolled back."""
         return self._door("GET", rule, _answer_query, scope, False)
+
+    def question(self, rule: str, *, scope: str) -> Callable[..., Any]:
+        """Decorate a view that computes on what is posted and keeps nothing.
+
+        It gets a session of no institution, so it sees public tables only, and costs nothing until it is used.
+        """
+        return self._door("POST", rule, _answer_question, scope, False)
 
     def _door(
         self, method: str, rule: str, answer: Callable[..., Response], scope: str, if_match: bool
@@ -148,13 +155,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             door.scope = scope  # type: ignore[attr-defined]
             refusals = [401, 403, 503]
             parameters: list[dict[str, Any]] = []
-            if method == "POST":
+            keeps = method != "GET" and answer is not _answer_question
+            if keeps and method == "POST":
                 parameters.append(_IDEMPOTENCY_KEY)
             if if_match:
                 parameters.append(_IF_MATCH)
                 refusals += [412, 428]
-            if method != "GET":
+            if keeps:
                 parameters.append(_DRY_RUN)
+            if method != "GET":
                 refusals += [400, 409, 415, 422]
             if "<" in rule:
                 refusals.append(404)
@@ -279,7 +288,6 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
     api = Api(app)
     api.register_field(Amount, "string", "decimal")
     api.register_field(Quantity, "string", "decimal")
-    api.register_field(Money, "object", None)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
@@ -347,37 +355,53 @@ def _answer_command(if_match: bool, view: Callable[..., Any], path: dict[str, An
     if dry_run:
         asked = None  # It changes nothing, so there is nothing to do only once.
     expected = _if_match() if if_match else None
-    for attempt in range(4):
+
+    def once() -> Response:
+        with transaction(service, principal) as session:
+            if asked and (answer := idempotency.earlier_answer(session, asked)) is not None:
+                return _stored(answer)
+            if expected is not None:
+                session.info["expected_version"] = expected
+            response = _etag(current_app.make_response(view(session, **path)))
+            if asked and response.status_code < 500:
+                idempotency.keep(
+                    session,
+                    asked,
+                    response.status_code,
+                    response.get_data(),
+                    response.headers.get("ETag"),
+                    response.headers.get("Location"),
+                )
+            if dry_run:
+                session.rollback()
+                response.headers["Dry-Run"] = "true"
+            else:
+                audit.seal(session)
+        return response
+
+    return _persistently(once)
+
+
+def _persistently(once: Callable[[], Response]) -> Response:
+    """Do a whole transaction, again if its failure may pass."""
+    attempt = 0
+    while True:
         try:
-            with transaction(service, principal) as session:
-                if asked and (answer := idempotency.earlier_answer(session, asked)) is not None:
-                    return _stored(answer)
-                if expected is not None:
-                    session.info["expected_version"] = expected
-                response = _etag(current_app.make_response(view(session, **path)))
-                if asked and response.status_code < 500:
-                    idempotency.keep(
-                        session,
-                        asked,
-                        response.status_code,
-                        response.get_data(),
-                        response.headers.get("ETag"),
-                        response.headers.get("Location"),
-                    )
-                if dry_run:
-                    session.rollback()
-                    response.headers["Dry-Run"] = "true"
-                else:
-                    audit.seal(session)
-            return response
+            return once()
         except Exception as error:
-            # A deadlock, a serialization failure or a row changed underneath is nobody's fault: the whole transaction
-            # is tried again; a database that is away only once, for it makes each attempt slow.
-            passing = is_passing(error) or isinstance(error, StaleDataError)
-            if not passing or attempt == (1 if is_lost(error) else 3):
+            if not _may_repeat(error, attempt):
                 raise
             time.sleep(0.01 * 4**attempt)
-    raise AssertionError("unreachable")
+            attempt += 1
+
+
+def _may_repeat(error: Exception, attempt: int) -> bool:
+    """Whether to try the whole transaction again: a deadlock, a serialization failure or a row changed underneath is
+    nobody's fault; a connection that is lost may only have been an old one, but a database that is away stays away.
+    """
+    if is_lost(error):
+        return attempt == 0
+    return attempt < 3 and (is_passing(error) or isinstance(error, StaleDataError))
 
 
 def _asked(principal: Principal) -> idempotency.Request:
@@ -391,13 +415,28 @@ def _asked(principal: Principal) -> idempotency.Request:
 
 def _answer_query(view: Callable[..., Any], path: dict[str, Any]) -> Response:
     """Run a reading view; nothing it does is kept."""
-    principal = caller()
+    principal, service = caller(), _service()
+
+    def once() -> Response:
+        with service.sessions() as session:
+            act_for(session, principal.institution)
+            response = _etag(current_app.make_response(view(session, **path)))
+            session.rollback()
+        return response
+
+    return _persistently(once)
+
+
+def _answer_question(view: Callable[..., Any], path: dict[str, Any]) -> Response:
+    """Run a view that keeps nothing; a repeat of it is as good as the first."""
+    _demand_parameters()
     service = _service()
-    with service.sessions() as session:
-        act_for(session, principal.institution)
-        response = _etag(current_app.make_response(view(session, **path)))
-        session.rollback()
-    return response
+
+    def once() -> Response:
+        with service.sessions() as session:
+            return current_app.make_response(view(session, **path))
+
+    return _persistently(once)
 
 
 @contextmanager

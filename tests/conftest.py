@@ -29,6 +29,8 @@ class Database:
     owner: Engine
     app: Engine
     worker: Engine
+    #: The superuser's way in, past row-level security: for what tests must see whole.
+    admin_url: str = ""
 
     @property
     def sessions(self) -> sessionmaker[Session]:
@@ -55,7 +57,7 @@ def make_database(postgres: EmbeddedPostgres, service: str, name: str) -> Databa
     database.create(postgres.url("postgres", "postgres"), service, name)
     engines = [db.engine(postgres.url(f"{service}_{role}", name)) for role in database.ROLES]
     schema.migrate(service, engines[0])
-    return Database(service, name, *engines)
+    return Database(service, name, *engines, postgres.url("postgres", name))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ A service's tests parametrize over `routes_of(app_of("credit"))`; no database is
 import importlib
 import re
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from flask import Flask
@@ -87,6 +88,7 @@ def demand(app: Flask, route: Route, service: str) -> None:
     assert {"401", "403", "503"} <= set(operation["responses"])
 
 
-def document_of(app: Flask) -> dict:
+def document_of(app: Flask) -> dict[str, Any]:
     """The OpenAPI document that an app serves."""
-    return app.test_client().get("/v1/openapi.json").get_json()
+    document: dict[str, Any] = app.test_client().get("/v1/openapi.json").get_json()
+    return document

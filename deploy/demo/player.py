@@ -32,6 +32,8 @@ class Person:
     token: str
     #: A connection that fails is tried again with the same key for so long: services may be restarted meanwhile. [s]
     patience: float = 60.0
+    #: What to do between tries: keep the stack up, say.
+    meanwhile: Callable[[], None] = lambda: None
 
     def get(self, path: str) -> Any:
         """Read; a RefusedError carries any problem."""
@@ -80,6 +82,7 @@ class Person:
                     raise TimeoutError(f"{method} {path}: {error}") from None
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{method} {path}: no answer that holds")
+            self.meanwhile()
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
@@ -121,7 +124,7 @@ class Account:
 
     def check(self, step: str, service: str, expected: Any, observed: Any, figures: str = "") -> bool:
         """Compare and write down; say it in one line."""
-        passed = expected == observed
+        passed = bool(expected == observed)
         self.steps.append(Step(step, service, expected, observed, passed))
         mark = "[green]✓[/green]" if passed else "[red]✗[/red]"
         found = "" if passed else f" [red]expected {expected}, observed {observed}[/red]"

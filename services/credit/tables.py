@@ -332,9 +332,9 @@ class LoanHistory(Base):
 class LoanPayment(Base):
     """Money that came in on a loan, and what became of it.
 
-    The borrower's, the insurer's and recovered money: `amount = costs + principal + interest + surplus`. The guarantor's
-    money leaves the debt where it is and counts for the bank alone. `bank_part` is what the bank keeps of the principal;
-    of a recovery it is not known until the guarantor has told how it was shared.
+    The borrower's, the insurer's and recovered money: `amount = costs + principal + interest + surplus`. The
+    guarantor's money leaves the debt where it is and counts for the bank alone. `bank_part` is what the bank keeps of
+    the principal; of a recovery it is not known until the guarantor has told how it was shared.
     """
 
     __tablename__ = "loan_payments"
@@ -404,7 +404,17 @@ def live_loans_on(session: Session, asset_id: UUID) -> list[UUID]:
 
 
 #: States in which a loan takes room in the bank's book.
-IN_BOOK = ("structuring", "proposed", "offered", "binding", "ready", "performing", "margin_called", "defaulted")
+IN_BOOK = (
+    "structuring",
+    "proposed",
+    "offered",
+    "binding",
+    "ready",
+    "performing",
+    "margin_called",
+    "defaulted",
+    "enforcing",
+)
 
 
 def book(session: Session, county: str, without: UUID) -> tuple[Decimal, Decimal]:

@@ -151,7 +151,7 @@ class Reservation(Base):
 # -- guarantees, calls, recoveries ------------------------------------------------------------------------------------
 
 
-class Shared:
+class FiveParts:
     """An amount split between the five parties."""
 
     share_primary: Mapped[MoneyColumn]
@@ -175,7 +175,7 @@ class Shared:
 _SUM = "share_primary + share_province + share_national + share_bank + share_pool"
 
 
-class Guarantee(Versioned, Shared, Base):
+class Guarantee(Versioned, FiveParts, Base):
     """The guarantee of one loan, from the request to its end. Its id is its reservation's."""
 
     __tablename__ = "guarantees"
@@ -235,7 +235,7 @@ class Guarantee(Versioned, Shared, Base):
         return self.amount - self.share_bank
 
 
-class Call(Versioned, Shared, Base):
+class Call(Versioned, FiveParts, Base):
     """The bank's claim on a guarantee after default."""
 
     __tablename__ = "calls"
@@ -272,7 +272,7 @@ class Call(Versioned, Shared, Base):
     reference: Mapped[str] = mapped_column(String(64))
 
 
-class Recovery(Shared, Base):
+class Recovery(FiveParts, Base):
     """Money recovered after default, shared back by the shares of the call. Its id is the bank's recovery's."""
 
     __tablename__ = "recoveries"

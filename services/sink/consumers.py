@@ -87,7 +87,9 @@ def import_step(session: Session, job: Job) -> None:
     entered = import_assets(session, [facts for _, facts in readable])
     for (number, _), one in zip(readable, entered, strict=True):
         if isinstance(one, RefusalError):
-            _tell(job, number, [(error.get("pointer", ""), error.get("detail", one.detail)) for error in one.errors])
+            _tell(job, number, [(error["pointer"], error["detail"]) for error in one.errors] or [("", one.detail)])
+        elif one.valuation_version == 0:
+            job.note(row=number + 1, field="", detail=f"registered as {one.id}, but it could not be valued")
     job.done = here.stop
     job.cursor = str(job.done)
 

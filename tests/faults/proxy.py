@@ -4,6 +4,7 @@ It stands before one broker. Kafka clients learn the broker's own address from i
 so the address is replaced in them: host and port are as long before as after, and nothing else has to move.
 """
 
+import contextlib
 import socket
 import struct
 import threading
@@ -39,7 +40,7 @@ class Proxy:
         self.dropped = 0
         self.listener = socket.create_server((LOOPBACK, 0), backlog=100)
         self.port: int = self.listener.getsockname()[1]
-        self.open: list[socket.socket] = []
+        self.open: list[tuple[socket.socket, socket.socket]] = []
         self.lock = threading.Lock()
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
@@ -62,12 +63,15 @@ class Proxy:
     def spoil(self, mode: Mode) -> None:
         """Change the mode, for connections that exist as well as for new ones."""
         self.mode = mode
-        if mode in (Mode.RESET, Mode.HALF_CLOSE):
-            with self.lock:
-                for one in self.open:
-                    _reset(one) if mode is Mode.RESET else _half_close(one)
+        with self.lock:
+            for client, server in self.open:
                 if mode is Mode.RESET:
-                    self.open.clear()
+                    _reset(client)
+                    _reset(server)
+                elif mode is Mode.HALF_CLOSE:
+                    _half_close(client)
+            if mode is Mode.RESET:
+                self.open.clear()
 
     def _accept(self) -> None:
         while True:
@@ -81,11 +85,12 @@ class Proxy:
                 _reset(client)
                 continue
             if self.mode is Mode.RESET:
-                _reset(client), _reset(server)
+                _reset(client)
+                _reset(server)
                 continue
             server.settimeout(None)
             with self.lock:
-                self.open += [client, server]
+                self.open.append((client, server))
             for source, sink, answers in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._pump, args=(source, sink, answers), name="proxy", daemon=True).start()
             if self.mode is Mode.HALF_CLOSE:
@@ -93,7 +98,7 @@ class Proxy:
 
     def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         here, there = (struct.pack("!9sI", LOOPBACK.encode(), port) for port in (self.port, self.target))
-        try:
+        with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
                 if self.mode is Mode.BLACK_HOLE:
                     continue
@@ -104,26 +109,19 @@ class Proxy:
                 if self.mode is Mode.DELAY:
                     time.sleep(self.delay)
                 sink.sendall(piece.replace(there, here) if answers else piece)
-        except OSError:
-            pass
-        finally:
-            if self.mode is not Mode.BLACK_HOLE:
-                for one in (source, sink):
-                    one.close()
+        if self.mode is not Mode.BLACK_HOLE:
+            source.close()
+            sink.close()
 
 
 def _reset(one: socket.socket) -> None:
     """Close without saying good-bye: lingering for no time makes it an RST."""
-    try:
+    with contextlib.suppress(OSError):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         one.shutdown(socket.SHUT_RD)  # wakes the thread that reads
-    except OSError:
-        pass
     one.close()
 
 
 def _half_close(one: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         one.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass

@@ -160,7 +160,7 @@ class Model:
 
     def uses(self, live) -> dict[capacity.Place, list[int]]:
         totals: dict[str, int] = {}
-        for obligor, _, amount, balance, _ in live.values():
+        for obligor, _, _, balance, _ in live.values():
             totals[obligor] = totals.get(obligor, 0) + balance
         found: dict[capacity.Place, list[int]] = {}
         for obligor, county, amount, balance, state in live.values():

@@ -4,7 +4,9 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
+from services.guarantee.actions.calls import pay_call
 from services.guarantee.consumers import DOOR, HANDLERS, tenant_of
 from shared import clock, inbox, timers
 from shared.events import REGISTRY
@@ -134,7 +136,7 @@ def test_every_way_out_gives_the_room_back(database, sealed, undoing, was_issued
     assert kinds(database)[-1] is GuaranteeReleased
     assert held(database, sealed) == {}
     with database.worker_sessions() as session:
-        assert session.query(timers.Timer).count() == 0
+        assert session.scalars(select(timers.Timer)).all() == []
 
 
 def test_a_refused_loan_needs_no_undoing(database, sealed):
@@ -163,9 +165,6 @@ def test_each_guarantor_answers_from_its_own_profile(database, sealed):
 
 
 def test_a_payment_and_a_late_recovery_meet_in_any_order(database, sealed):
-    from services.guarantee.actions.calls import pay_call
-    from tests.guarantee.stories import guarantee as row
-
     request, guarantee_id = reserved(database, sealed)
     deliver("guarantee", database, accepted(request, guarantee_id), defaulted(request.loan_id), first=2)
     call_id = published(database, GuaranteeCalled)[0].call_id
@@ -174,5 +173,5 @@ def test_a_payment_and_a_late_recovery_meet_in_any_order(database, sealed):
     deliver("guarantee", database, recovered(request.loan_id, yuan(5)), closed(request.loan_id, "recovered"), first=4)
     assert kinds(database)[2:] == [GuaranteeCalled, GuaranteePaid, RecoveryShared, GuaranteeReleased]
     with sealed(database.sessions, GUARANTOR) as session:
-        assert row(session, request.loan_id).state == "released"
+        assert guarantee(session, request.loan_id).state == "released"
     assert held(database, sealed) == {}

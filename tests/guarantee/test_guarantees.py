@@ -120,7 +120,7 @@ def test_a_refusal_names_the_rule_that_binds_and_where_it_stands(
     guarantee_db, sessions, sealed, profile, request_, code, citation
 ):
     ready(sessions, sealed, **profile)
-    request, row = reserved(sessions, sealed, **request_)
+    _, row = reserved(sessions, sealed, **request_)
     (event,) = published(guarantee_db)
     assert isinstance(event, GuaranteeRefused)
     assert event.reasons[0].code == code
@@ -176,7 +176,7 @@ def test_other_terms_for_the_same_loan_are_refused(guarantee_db, sessions, seale
 
 
 def test_an_accepted_loan_is_guaranteed_until_three_years_after_its_maturity(guarantee_db, sessions, sealed):
-    request, row = issued(sessions, sealed)
+    request, _ = issued(sessions, sealed)
     (event,) = published(guarantee_db, GuaranteeIssued)
     assert event.issued_on == clock.today()
     assert event.claim_until == guarantees.months_after(clock.today(), 24 + 36)
@@ -240,7 +240,7 @@ def test_an_expired_reservation_frees_its_room_and_cannot_be_issued(guarantee_db
 
 def test_an_expired_reservation_holds_no_room_from_the_next_even_before_its_timer(guarantee_db, sessions, sealed):
     ready(sessions, sealed, province_quota=yuan(300_000))
-    _, first = reserved(sessions, sealed)
+    reserved(sessions, sealed)
     with clock.travelled(timedelta(days=31)):
         _, second = reserved(sessions, sealed)
     assert second.state == "reserved"
@@ -301,7 +301,7 @@ def test_a_closed_loan_releases_its_guarantee(guarantee_db, sessions, sealed):
 
 
 def test_after_the_claim_period_the_guarantor_is_free(guarantee_db, sessions, sealed):
-    request, row = issued(sessions, sealed)
+    request, _ = issued(sessions, sealed)
     matures = clock.today() + timedelta(days=10)
     do(sessions, sealed, guarantees.remember_disbursement, disbursed(request.loan_id, matures_on=matures))
     last = guarantees.months_after(matures, 36)
@@ -314,7 +314,7 @@ def test_after_the_claim_period_the_guarantor_is_free(guarantee_db, sessions, se
 
 
 def test_a_default_after_the_claim_period_calls_nothing(guarantee_db, sessions, sealed):
-    request, row = issued(sessions, sealed)
+    request, _ = issued(sessions, sealed)
     late = guarantees.months_after(clock.today(), 61)
     do(sessions, sealed, open_call, defaulted(request.loan_id, on=late))
     assert isinstance(published(guarantee_db)[-1], GuaranteeReleased)

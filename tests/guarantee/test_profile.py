@@ -83,9 +83,10 @@ def test_a_profile_is_private(guarantee_db, sealed):
 
 
 def test_the_first_profile_answers_to_no_later_version(guarantee_db, sealed):
-    with pytest.raises(PreconditionError, match="v0"), sealed(guarantee_db.sessions, GUARANTOR) as session:
+    with sealed(guarantee_db.sessions, GUARANTOR) as session:
         session.info["expected_version"] = 3
-        set_profile(session, terms())
+        with pytest.raises(PreconditionError, match="v0"):
+            set_profile(session, terms())
 
 
 def test_a_cap_lowered_under_its_use_is_an_explicit_state_that_ends_when_it_is_raised(guarantee_db, sealed):

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from services.guarantee.actions import capacity
 from services.guarantee.actions.guarantees import issue_guarantee, reserve_guarantee, undo_guarantee
-from services.guarantee.tables import Bucket, Reservation
+from services.guarantee.tables import LIVE, Bucket, Reservation
 from shared import db
 from tests.guarantee.stories import accepted, asked, declined, guarantee, ready, yuan
 from tests.guarantee.test_capacity import WEIGHTS, Caps, wanted
@@ -52,9 +52,9 @@ def reconciled(database) -> dict[capacity.Place, tuple[int, int]]:
     """Posted and pending of each bucket, after checking them against their reservations and their caps."""
     with database.sessions() as session:
         db.act_for(session, GUARANTOR)
-        reservations = session.query(Reservation).filter(Reservation.state.in_(("pending", "posted"))).all()
+        reservations = session.scalars(select(Reservation).where(Reservation.state.in_(LIVE))).all()
         expected = {place: use for place, use in capacity._totals(reservations).items() if any(use)}
-        buckets = session.query(Bucket).all()
+        buckets = session.scalars(select(Bucket)).all()
         assert {(b.kind, b.key): (b.posted, b.pending) for b in buckets if b.posted or b.pending} == expected
         assert all(bucket.posted + bucket.pending <= bucket.cap_effective for bucket in buckets)
         return expected
@@ -216,7 +216,7 @@ def test_the_naive_version_breaks_the_limit(guarantee_db, unguarded):
 
 def test_the_table_stops_even_the_naive_version(guarantee_db):
     transaction(guarantee_db, lambda s: capacity.set_caps(s, Caps(every=100)))
-    key = transaction(guarantee_db, lambda s: s.query(Bucket).one().id)
+    key = transaction(guarantee_db, lambda s: s.scalars(select(Bucket.id)).one())
     barrier = threading.Barrier(2)
     with pytest.raises(IntegrityError, match="within_cap"):
         at_once(*[lambda: naively(guarantee_db, "buckets", key, 60, barrier)] * 2)

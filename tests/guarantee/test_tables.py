@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from services.guarantee.actions import calls
 from services.guarantee.actions.guarantees import issue_guarantee, reserve_guarantee
 from services.guarantee.tables import Bucket, Call
+from shared import db
 from tests.guarantee.stories import accepted, asked, defaulted, guarantee, ready, recovered, yuan
 from tests.harness import GUARANTOR
 
@@ -103,13 +104,15 @@ def test_every_journal_row_has_two_accounts_and_an_amount(called, sealed, debit,
         "INSERT INTO journal_rows (id, institution, call_id, kind, source, debit, credit, amount, booked_at)"
         " VALUES (:id, :institution, :call, 'payment', :id, :debit, :credit, :amount, now())"
     )
-    with pytest.raises(IntegrityError, match=constraint), sealed(called.sessions, GUARANTOR) as session:
-        call = session.scalars(select(Call.id)).one()
-        row = {"id": uuid4(), "institution": GUARANTOR, "call": call}
-        session.execute(statement, row | {"debit": debit, "credit": credit, "amount": amount})
+    with called.sessions() as session:
+        db.act_for(session, GUARANTOR)
+        row = {"id": uuid4(), "institution": GUARANTOR, "call": session.scalars(select(Call.id)).one()}
+        with pytest.raises(IntegrityError, match=constraint):
+            session.execute(statement, row | {"debit": debit, "credit": credit, "amount": amount})
 
 
 def test_a_loan_has_one_guarantee_and_a_guarantee_one_call(called, sealed):
-    copied = "INSERT INTO calls SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid()))).* FROM calls c"
+    fresh = "jsonb_build_object('id', gen_random_uuid())"
+    copied = f"INSERT INTO calls SELECT (jsonb_populate_record(c, {fresh})).* FROM calls c"
     with pytest.raises(IntegrityError, match="uq_calls_guarantee_id"), sealed(called.sessions, GUARANTOR) as session:
         session.execute(text(copied))

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -152,11 +153,19 @@ def blueprint(switch: Switch) -> Blueprint:
         session.flush()
         raise ConflictError("not this one")
 
+    @blp.question("/guesses", scope="notes:read")
+    @blp.arguments(NoteRequest())
+    @blp.response(200, NoteResponse())
+    def post_guess(session: Session, body: dict[str, Any]) -> Note:
+        """Say what a note would be, and how many this session sees."""
+        seen = len(session.scalars(select(Note)).all())
+        return Note(id=uuid7(), version=seen, institution="", title=body["title"], amount=body["amount"])
+
     @blp.query("/writes", scope="notes:read")
     @blp.response(200, NoteResponse())
     def get_write(session: Session) -> Note:
         """Do what a query should not."""
-        return made(session, {"title": "sneaky", "amount": 1})
+        return made(session, {"title": "sneaky", "amount": Decimal(1)})
 
     return blp
 

@@ -1,7 +1,7 @@
 """What the forests behind a loan are worth to it: shares, haircuts, faults. Nothing here reads the database.
 
 The value counted for a pledge is the present value at a quantile × the share of the asset that the pledged tonnes are ×
-(1 − haircut for a sale). A valuation that is missing or stale is a fault with its own reason; no value stands in for it.
+(1 − haircut for a sale). A valuation that is missing or stale is a fault with its own reason; nothing stands in for it.
 """
 
 from collections.abc import Sequence

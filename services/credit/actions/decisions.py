@@ -52,7 +52,9 @@ def decide(
     inputs = scoring.inputs_as_json(facts, assets)
     made: Price | None = None
     if judgement.value is not None:
-        price_inputs = _price_inputs(loan, judgement, assets, sum_insured, guarantors or {"primary": facts.guaranteed_share})
+        price_inputs = _price_inputs(
+            loan, judgement, assets, sum_insured, guarantors or {"primary": facts.guaranteed_share}
+        )
         made = pricing.price(policy(today, PRICE), price_inputs)
         inputs["price"] = pricing.inputs_as_json(price_inputs)
     outcome, told = _with_price(policy(today, PRICE), judgement, made, judged_by["most_reasons"])

@@ -46,7 +46,7 @@ def record_payment(
     surplus: Decimal = NOTHING,
     bank_part: Decimal | None = NOTHING,
 ) -> LoanPayment:
-    """Enter money that came in. What it does to the principal is the caller's; interest and surplus are counted here."""
+    """Enter money that came in; interest and surplus are counted here, what it does to principal is the caller's."""
     loan.interest_due -= interest
     loan.interest_paid += interest
     loan.surplus += surplus

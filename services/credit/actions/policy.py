@@ -65,6 +65,7 @@ COVENANTS = (
     "sale_time_years",
     "valuation_maximum_age_days",
 )
+CLASSES = ("five_class_days", "stage_days")
 TERMS = (
     "bank_minimum_retained_share",
     "binding_deadline_hours",

@@ -1,8 +1,8 @@
 """After default: the guarantee is called, the pledges are taken over, what comes back is shared, the rest written off.
 
 The debtor's principal at default is one claim of the bank and its guarantors. A recovery settles that claim, net of its
-costs; the guarantor tells how each was shared, and the bank keeps its part. What exceeds the claim pays the interest the
-debtor owed, then belongs to the borrower. At the end the bank writes off what it paid out and never received.
+costs; the guarantor tells how each was shared, and the bank keeps its part. What exceeds the claim pays the interest
+the debtor owed, then belongs to the borrower. At the end the bank writes off what it paid out and never received.
 """
 
 from decimal import Decimal
@@ -178,9 +178,7 @@ def receive_guarantee(session: Session, event: GuaranteePaid) -> None:
         return
     loan.guarantee_received += event.paid
     _rewrite_loss(loan)
-    record_payment(
-        session, loan, "guarantee", "guarantee", event.call_id, event.paid, bank_part=event.paid
-    )
+    record_payment(session, loan, "guarantee", "guarantee", event.call_id, event.paid, bank_part=event.paid)
 
 
 def keep_unshared(session: Session, loan: Loan) -> None:
@@ -222,7 +220,9 @@ def close_if_repaid(session: Session, loan: Loan) -> bool:
     return True
 
 
-def _closed(session: Session, loan: Loan, outcome: Literal["repaid", "recovered", "written_off"], loss: Decimal) -> Loan:
+def _closed(
+    session: Session, loan: Loan, outcome: Literal["repaid", "recovered", "written_off"], loss: Decimal
+) -> Loan:
     loan.outcome, loan.shortfall, loan.covenant_reasons, loan.cure_by = outcome, None, [], None
     move(session, loan, "closed", outcome)
     let_timers_go(session, loan)

@@ -213,7 +213,10 @@ def _outcome(
 
 def _silences(facts: Facts, assets: Sequence[Collateral]) -> tuple[str, ...]:
     """What this judgement does not say, because it was not asked."""
-    return (*(() if assets else ("collateral_not_judged",)), *(() if facts.book is not None else ("limits_not_judged",)))
+    return (
+        *(() if assets else ("collateral_not_judged",)),
+        *(() if facts.book is not None else ("limits_not_judged",)),
+    )
 
 
 def _finite(ratio: float) -> float | None:

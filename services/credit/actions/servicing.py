@@ -5,6 +5,7 @@ The borrower's money pays interest first, then principal; the insurer's pays pri
 borrower's.
 """
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -26,7 +27,7 @@ from services.credit.tables import Loan, locked_loan
 from shared import clock, money, outbox
 from shared.db import locked
 from shared.errors import ConflictError, StateError
-from shared.events.credit import LoanClosed, LoanDisbursed, LoanRepaid
+from shared.events.credit import LoanDisbursed, LoanRepaid
 from shared.events.insurance import ClaimPaid
 from shared.ids import uuid7
 
@@ -102,8 +103,6 @@ def receive_claim(session: Session, event: ClaimPaid) -> None:
         record_payment(session, loan, "insurance", "insurance", event.claim_id, event.to_bank, surplus=event.to_bank)
 
 
-
-
 def plan(loan: Loan) -> list[dict[str, Any]]:
     """Instalments of the loan as agreed, by month; principal sums to the amount."""
     if loan.annual_rate is None:
@@ -126,6 +125,16 @@ def plan(loan: Loan) -> list[dict[str, Any]]:
     ]
 
 
+def days_past_due(loan: Loan, today: date) -> int:
+    """Days since the first instalment whose principal has not come in; recovered money counts as well."""
+    due, received = NOTHING, loan.principal_repaid + loan.recovered
+    for row in plan(loan):
+        due += row["principal"]
+        if row["due_on"] is None or row["due_on"] >= today:
+            return 0
+        if due > received:
+            return int((today - row["due_on"]).days)
+    return 0
 
 
 def _settle(
@@ -180,7 +189,7 @@ def _demand_coverage(session: Session, loan: Loan) -> None:
         ratio = ltv.loan_to_value(float(loan.amount), pledge.value(rules, assets, quantile))
         if ratio > limit:
             raise CollateralError(
-                f"the loan to value at {quantile} is {ratio:.1%} on the newest valuation, above the limit of {limit:.0%}"
+                f"the loan to value at {quantile} is {ratio:.1%} on the newest valuation, above {limit:.0%}"
             )
     if loan.cover.expiry is not None and loan.cover.expiry < today:
         raise CollateralError("the cover has ended; have the forest insured again")

@@ -76,12 +76,13 @@ def examine(covenants: Policy, loan: Loan, assets: Sequence[Collateral]) -> Find
         return Finding(None, loan.balance, tuple(found))
     worth = pledge.value(covenants, assets, levels["quantile"])
     ratio = ltv.loan_to_value(float(loan.balance), worth)
+    known = ratio if math.isfinite(ratio) else None
+    # Whoever pays the shortfall, to the fen, has cured the call: it is rounded up, and it is what decides.
+    shortfall = money.yuan_up(ltv.shortfall(float(loan.balance), worth, levels["cure"]))
     called = loan.state == "margin_called"
-    if ltv.margin_state(ratio, levels["margin"], levels["cure"], called) == "called":
-        known = ratio if math.isfinite(ratio) else None
+    if ltv.margin_state(ratio, levels["margin"], levels["cure"], called) == "called" and shortfall > 0:
         found.insert(0, reasons.margin_breached(known, levels["cure" if called else "margin"]))
-    shortfall = ltv.shortfall(float(loan.balance), worth, levels["cure"])
-    return Finding(ratio if math.isfinite(ratio) else None, money.yuan(shortfall), tuple(found))
+    return Finding(known, shortfall, tuple(found))
 
 
 def contract(loan: Loan) -> dict[str, Any]:

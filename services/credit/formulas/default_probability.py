@@ -1,4 +1,4 @@
-"""Default probability of a borrower, with its interval and under fire.        docs/equations/credit.md (C8)-(C16), (C89)
+"""Default probability of a borrower, its interval, and under fire.        docs/equations/credit.md (C8)-(C16), (C89)
 
 PD  default probability [-]      q  fire_probability within the horizon [-]
 u   uplift: share of survivors a fire tips over [-]

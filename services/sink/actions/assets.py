@@ -1,6 +1,7 @@
 """The register: a forest goes in once, with its ground, its trees and its papers."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -102,12 +103,14 @@ def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset 
 
 
 def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
-    """Enter forests and value each at once."""
+    """Enter forests and value each at once; one that cannot be valued stays registered, without a valuation."""
     entered = register_assets(session, many)
     on = basis(session, tenant(session))
     for one in entered:
-        if isinstance(one, Asset) and one.kind == "forest":
-            value_asset(session, one, "registration", on)
+        if isinstance(one, Asset):
+            # A valuation that is refused has changed nothing yet.
+            with suppress(RefusalError):
+                value_asset(session, one, "registration", on)
     return entered
 
 
@@ -144,6 +147,8 @@ def _checked(facts: AssetFacts, p: InForce) -> Parcel:
         raise _invalid("/survival", "nothing that stands can be registered")
     if (facts.measured_on or today) > today:
         raise _invalid("/measured_on", "lies in the future")
+    if facts.measured_on and facts.measured_on.year < facts.planted_year:
+        raise _invalid("/measured_on", "lies before the planting")
     if facts.title_until <= today:
         raise _invalid("/title_until", "the title has ended")
     if facts.crediting_until <= max(today, facts.crediting_from or today):

@@ -1,0 +1,267 @@
+"""What is shown of a loan: state, legs, decision, offer, covenants, money, and a what-if that keeps nothing."""
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.credit.actions import collateral as pledge
+from services.credit.actions import scoring, servicing, watching
+from services.credit.actions.decisions import current_collateral, unverified
+from services.credit.actions.ledger import accrued
+from services.credit.actions.policy import CLASSES, COVENANTS, JUDGEMENT, TERMS, policy, scorecard
+from services.credit.actions.states import IN_DEFAULT, LIVE
+from services.credit.formulas import loan_to_value as ltv
+from services.credit.formulas import staging
+from services.credit.tables import Decision, Loan, LoanHistory, Valuation, latest_decision, payments_of
+from shared import clock, money
+from shared.db import found
+
+#: Reads our copies of valuations of some assets.
+Valuations = Callable[[Iterable[UUID]], dict[UUID, Valuation]]
+
+
+def what_if(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
+    """Judge an application that nobody has made. Valuations are read only if forests are named."""
+    today = clock.today()
+    judged_by, card = policy(today, JUDGEMENT), scorecard()
+    assets = []
+    if asked["assets"]:
+        known = valuations(asset["asset_id"] for asset in asked["assets"])
+        assets = [pledge.collateral(a["asset_id"], a["tonnes"], known.get(a["asset_id"])) for a in asked["assets"]]
+    share = asked["guaranteed_share"]
+    if share is None:
+        share = 1 - policy(today, TERMS)["bank_minimum_retained_share"]
+    facts = scoring.Facts(
+        on=today.isoformat(),
+        amount=money.fen(asked["amount"]),
+        term_months=asked["term_months"],
+        industry=asked["industry"],
+        employees=asked["employees"],
+        new_business=asked["new_business"],
+        revolving=asked["revolving"],
+        guaranteed_share=float(share),
+        natural_person=asked["borrower_kind"] == "natural_person",
+    )
+    judgement = scoring.judge(judged_by, card, facts, assets)
+    return {
+        "outcome": judgement.outcome,
+        "score": round(judgement.score),
+        "points": {name: round(points, 2) for name, points in judgement.points.items()},
+        "default_probability": _rate(judgement.default_probability),
+        "default_probability_low": _rate(judgement.default_probability_low),
+        "default_probability_high": _rate(judgement.default_probability_high),
+        "loan_to_value": _rates(judgement.loan_to_value),
+        "pledge_rate": _rate(judgement.pledge_rate),
+        "value": judgement.value,
+        "maximum_amount": judgement.maximum_amount,
+        "reasons": judgement.reasons,
+        "flags": judgement.flags,
+        "model": model(),
+        "parameters_digest": judged_by.digest,
+        "unverified_parameters": judged_by.unverified,
+    }
+
+
+def model() -> dict[str, Any]:
+    """Which card scores, and what it may not be used for."""
+    card = scorecard()
+    return {
+        "name": card.document["name"],
+        "version": card.document["version"],
+        "sha256": card.sha256,
+        "note": card.document["note"],
+    }
+
+
+def show(session: Session, loan: Loan) -> dict[str, Any]:
+    """A loan whole, as it stands at the end of this transaction."""
+    session.flush()
+    decision = latest_decision(session, loan.id)
+    assert decision is not None
+    # What may be stated again under another name is put beside the columns of the row itself.
+    return {
+        **{column.key: getattr(loan, column.key) for column in Loan.__table__.columns},
+        "assets": loan.assets,
+        "cover": loan.cover,
+        "guarantee": _guarantee(loan),
+        "decision": _decision(decision),
+        "offer": _offer(loan),
+        "deadlines": loan,
+        "covenants": _covenants(session, loan),
+        "risk": _risk(loan, clock.today()),
+        "balance": _balance(loan, clock.today()),
+    }
+
+
+def show_by_id(session: Session, loan_id: UUID) -> dict[str, Any]:
+    """A loan whole, by its id."""
+    return show(session, found(session, Loan, loan_id))
+
+
+def trail(session: Session, loan_id: UUID) -> dict[str, Any]:
+    """Every change of a loan's state, oldest first."""
+    found(session, Loan, loan_id)
+    steps = select(LoanHistory).where(LoanHistory.loan_id == loan_id).order_by(LoanHistory.number)
+    return {"items": session.scalars(steps).all()}
+
+
+def ledger_of(session: Session, loan_id: UUID) -> dict[str, Any]:
+    """Money that came in on a loan, oldest first."""
+    found(session, Loan, loan_id)
+    return {"items": payments_of(session, loan_id)}
+
+
+def schedule_of(session: Session, loan_id: UUID) -> dict[str, Any]:
+    """Instalments of a loan as agreed; none before it is priced."""
+    loan = found(session, Loan, loan_id)
+    return {"repayment": loan.repayment, "items": servicing.plan(loan)}
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    judged, price = decision.result["judgement"], decision.result["price"]
+    priced = price or dict.fromkeys(
+        ("annual_rate", "loss_given_default", "loss_given_default_before_legs", "expected_losses", "worth_bp")
+    )
+    losses = priced["expected_losses"]
+    return {
+        "id": decision.id,
+        "kind": decision.kind,
+        "decided_at": decision.decided_at,
+        "outcome": decision.outcome,
+        "score": round(judged["score"]),
+        "points": {name: round(points, 2) for name, points in judged["points"].items()},
+        "default_probability": _rate(judged["default_probability"]),
+        "default_probability_low": _rate(judged["default_probability_low"]),
+        "default_probability_high": _rate(judged["default_probability_high"]),
+        "loan_to_value": _rates(judged["loan_to_value"]),
+        "pledge_rate": _rate(judged["pledge_rate"]),
+        "value": _amount(judged["value"]),
+        "maximum_amount": _amount(judged["maximum_amount"]),
+        "reasons": decision.result["reasons"],
+        "flags": judged["flags"],
+        "annual_rate": _rate(priced["annual_rate"]),
+        "loss_given_default": _rate(priced["loss_given_default"]),
+        "loss_given_default_before_legs": _rate(priced["loss_given_default_before_legs"]),
+        "expected_losses": None if losses is None else {leg: money.from_fen(part) for leg, part in losses.items()},
+        "worth_bp": priced["worth_bp"],
+        "model": {**model(), "sha256": decision.artefact_hash},
+        "parameters_digest": decision.parameters_digest,
+        "unverified_parameters": unverified(decision.decided_on),
+        "inputs": decision.inputs,
+        "inputs_hash": decision.inputs_hash,
+        "result_hash": decision.result_hash,
+    }
+
+
+def _guarantee(loan: Loan) -> dict[str, Any]:
+    guarantee = loan.guarantee
+    shares = guarantee.shares
+    return {
+        **{column.key: getattr(guarantee, column.key) for column in guarantee.__table__.columns},
+        "shares": None if shares is None else {name: Decimal(part) for name, part in shares.items()},
+    }
+
+
+def _offer(loan: Loan) -> dict[str, Any] | None:
+    if loan.offer is None:
+        return None
+    return {
+        "payload": loan.offer,
+        "payload_hash": loan.offer_hash,
+        "annual_rate": loan.annual_rate,
+        "expires_at": loan.offer_expires_at,
+        "proposed_by": loan.applied_by,
+        "approved_by": loan.approved_by,
+    }
+
+
+def _covenants(session: Session, loan: Loan) -> dict[str, Any] | None:
+    if loan.offer is None:
+        return None
+    levels = watching.contract(loan)
+    margin_value = price = None
+    if loan.state in LIVE:
+        owed = float(loan.balance)
+        margin_value = money.yuan(ltv.margin_value(owed, levels["margin"]))
+        price = _break_even_price(session, loan, owed, levels)
+    return {
+        "quantile": levels["quantile"],
+        "margin_call_loan_to_value": _rate(levels["margin"]),
+        "cure_loan_to_value": _rate(levels["cure"]),
+        "loan_to_value": loan.loan_to_value,
+        "shortfall": loan.shortfall,
+        "margin_value": margin_value,
+        "break_even_price": price,
+        "reasons": loan.covenant_reasons,
+        "tested_at": loan.tested_at,
+    }
+
+
+def _break_even_price(session: Session, loan: Loan, owed: float, levels: dict[str, Any]) -> Decimal | None:
+    """Carbon price at which the margin call comes; unknown while a valuation is."""
+    covenants = policy(clock.today(), COVENANTS)
+    assets = current_collateral(session, loan)
+    if pledge.faults(covenants, assets, clock.today()):
+        return None
+    worth = pledge.value(covenants, assets, levels["quantile"])
+    spot = max(asset.spot_price for asset in assets)
+    if worth <= 0 or spot <= 0:
+        return None
+    return money.yuan(ltv.break_even_carbon_price(owed, levels["margin"], worth, spot, other_value=0.0))
+
+
+def _risk(loan: Loan, today: date) -> dict[str, Any] | None:
+    """Stage and class of a loan that is out; a margin call is a breach, which is a significant increase of the risk."""
+    if loan.state not in (*LIVE, *IN_DEFAULT):
+        return None
+    limits, late = policy(today, CLASSES), servicing.days_past_due(loan, today)
+    found_stage = staging.stage(
+        late,
+        significant_increase_since_origination=False,
+        credit_impaired=loan.state in IN_DEFAULT,
+        covenant_breach="actual" if loan.state == "margin_called" else None,
+        default_days=limits["stage_days"]["default"],
+        significant_days=limits["stage_days"]["significant"],
+    )
+    return {
+        "days_past_due": late,
+        "stage": found_stage.stage,
+        "ecl_horizon": found_stage.ecl_horizon,
+        "five_class": staging.five_class(late, limits["five_class_days"]),
+    }
+
+
+def _balance(loan: Loan, today: date) -> dict[str, Any]:
+    interest = loan.interest_due + (accrued(loan, today) if loan.state in LIVE else Decimal(0))
+    return {
+        "disbursed": loan.disbursed,
+        "principal": loan.balance,
+        "interest": interest,
+        "owed": loan.balance + interest,
+        "principal_repaid": loan.principal_repaid,
+        "interest_paid": loan.interest_paid,
+        "guarantee_received": loan.guarantee_received,
+        "recovered": loan.recovered,
+        "recovered_by_bank": loan.recovered_by_bank,
+        "surplus": loan.surplus,
+        "bank_surplus": loan.bank_surplus,
+        "written_off": loan.written_off,
+        "unrecovered": loan.unrecovered,
+    }
+
+
+def _rate(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(repr(value))
+
+
+def _rates(values: dict[str, float | None] | None) -> dict[str, Decimal | None] | None:
+    return None if values is None else {name: _rate(value) for name, value in values.items()}
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,47 @@
+"""The Kafka door of credit: which event, which deadline, which action."""
+
+from collections.abc import Mapping
+
+from services.credit.actions import legs, offers, recovery, servicing, valuations, watching
+from shared.door import Door
+from shared.events import guarantee, insurance, sink
+from shared.events.base import Event
+from shared.inbox import Consumer, Handler
+from shared.timers import TimerHandler
+
+HANDLERS: Mapping[type[Event], Handler] = {
+    sink.CarbonAssetValued: valuations.remember_valuation,
+    sink.PledgePlaced: legs.remember_pledge,
+    sink.PledgeRefused: legs.remember_pledge_refusal,
+    sink.PledgeReleased: legs.remember_pledge_release,
+    sink.PledgeEnforced: legs.remember_enforcement,
+    insurance.CoverQuoted: legs.remember_quote,
+    insurance.CoverRefused: legs.remember_cover_refusal,
+    insurance.PolicyBound: legs.remember_policy,
+    insurance.PolicyLapsed: legs.remember_lapse,
+    insurance.ClaimPaid: servicing.receive_claim,
+    guarantee.GuaranteeReserved: legs.remember_reservation,
+    guarantee.GuaranteeRefused: legs.remember_guarantee_refusal,
+    guarantee.GuaranteeIssued: legs.remember_issue,
+    guarantee.GuaranteeReleased: legs.remember_release,
+    guarantee.GuaranteeCalled: recovery.remember_call,
+    guarantee.GuaranteePaid: recovery.receive_guarantee,
+    guarantee.RecoveryShared: recovery.remember_sharing,
+}
+
+TIMERS: Mapping[str, TimerHandler] = {
+    "legs": legs.expire_legs,
+    "offer": offers.expire_offer,
+    "binding": legs.expire_binding,
+    "drawdown": legs.expire_drawdown,
+    "cure": recovery.default_uncured,
+    "freshness": watching.watch_clock,
+}
+
+
+def tenant_of(event: Event) -> str:
+    """The bank an event concerns; a valuation concerns whoever watches the forest."""
+    return str(getattr(event, "bank", ""))
+
+
+DOOR = Door(consumer=Consumer("credit", HANDLERS, tenant_of), timers=TIMERS)
