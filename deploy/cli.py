@@ -109,6 +109,31 @@ def up(state: Path, port: int, broker_port: int | None) -> None:
     console.print("stopped; start again with the same command, nothing is lost")
 
 
+#: A person of each role to begin with.
+PEOPLE = (
+    ("bureau", "bureau-shuozhou"),
+    ("bureau-approver", "bureau-shuozhou"),
+    ("officer", "bank-yanmen"),
+    ("credit-approver", "bank-yanmen"),
+    ("insurer", "insurer-jinbei"),
+    ("guarantor", "guarantor-shuozhou"),
+    ("auditor", "bank-yanmen"),
+)
+
+
+def welcome_tokens(stack: Stack) -> list[tuple[str, str, Path]]:
+    """Leave a token for each role in the state folder, readable by its owner only."""
+    folder = stack.state / "tokens"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    left = []
+    for role, institution in PEOPLE:
+        path = folder / f"{role}.jwt"
+        path.touch(mode=0o600)
+        path.write_text(stack.token(role, institution), encoding="ascii")
+        left.append((role, institution, path))
+    return left
+
+
 def _welcome(stack: Stack, seconds: float) -> None:
     table = Table(title=f"Heartwood is up ({seconds:.0f} s)", title_justify="left")
     for column in ("service", "address", "API pages", "health"):
@@ -117,24 +142,10 @@ def _welcome(stack: Stack, seconds: float) -> None:
         address = stack.url(service)
         table.add_row(service, address, f"{address}/v1/docs", f"{address}/readyz")
     console.print(table)
-    folder = stack.state / "tokens"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    people = [
-        ("bureau", "bureau-shuozhou"),
-        ("bureau-approver", "bureau-shuozhou"),
-        ("officer", "bank-yanmen"),
-        ("credit-approver", "bank-yanmen"),
-        ("insurer", "insurer-jinbei"),
-        ("guarantor", "guarantor-shuozhou"),
-        ("auditor", "bank-yanmen"),
-    ]
     tokens = Table(title="Tokens (12 hours), one file for each role", title_justify="left")
     for column in ("role", "institution", "file"):
         tokens.add_column(column, no_wrap=True)
-    for role, institution in people:
-        path = folder / f"{role}.jwt"
-        path.touch(mode=0o600)
-        path.write_text(stack.token(role, institution), encoding="ascii")
+    for role, institution, path in welcome_tokens(stack):
         tokens.add_row(role, institution, str(path))
     console.print(tokens)
     console.print("Ctrl-C stops everything. Logs are in " + str(stack.state / "logs"))

@@ -17,7 +17,6 @@ from uuid import UUID
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from deploy.embedded import EmbeddedPostgres, TansuBroker, free_port
 from deploy.kafka import apache
@@ -27,19 +26,12 @@ from shared.events.credit import LoanWithdrawn
 from shared.inbox import Consumer, Record
 from shared.settings import Settings
 from shared.worker import Worker
+from tests.broker.effects import BANK, TABLE, listening
 from tests.conftest import Database, empty, make_database
 from tests.harness import test_settings
 
 ROOT = Path(__file__).parents[2]
-BANK = "bank-yanmen"
 TOPIC = "credit.events"
-EFFECTS = """
-CREATE TABLE effects (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  key text NOT NULL, what text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-GRANT SELECT, INSERT ON effects TO credit_worker, credit_app;
-"""
 
 
 class Embedded:
@@ -142,7 +134,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def _broker_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
     made = make_database(postgres, "credit", "test_broker")
     with made.owner.begin() as connection:
-        connection.execute(text(EFFECTS))
+        connection.execute(text(TABLE))
     yield made
     made.dispose()
 
@@ -191,17 +183,6 @@ def write_story(database: Database, loans: list[UUID], each: int, first: int = 1
         write(database, *(withdrawn(loan, str(number)) for loan in loans))
 
 
-def listening() -> Consumer:
-    """Write down each effect in a table that would show a second one."""
-
-    def handler(session: Session, event: LoanWithdrawn) -> None:
-        session.execute(
-            text("INSERT INTO effects (key, what) VALUES (:k, :w)"), {"k": str(event.loan_id), "w": event.reason}
-        )
-
-    return Consumer("credit", {LoanWithdrawn: handler}, lambda event: BANK)
-
-
 def effects(database: Database) -> dict[str, list[str]]:
     """What happened for each loan, in order."""
     found: dict[str, list[str]] = {}
@@ -237,7 +218,9 @@ def eventually(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 
 @contextmanager
-def working(configured: Settings, consumer: Consumer | None = None, *, parts: str = "relay consume wake") -> Iterator[Worker]:
+def working(
+    configured: Settings, consumer: Consumer | None = None, *, parts: str = "relay consume wake"
+) -> Iterator[Worker]:
     """Parts of a real worker, in threads of this process; a part that fails fails the test."""
     worker = Worker("credit", configured, Door(consumer or listening()))
     threads = [
@@ -294,10 +277,13 @@ class Process:
     def wait(self, seconds: float) -> int:
         return self.popen.wait(seconds)
 
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
     def end(self) -> None:
         if self.popen.poll() is None:
-            self.popen.kill()
-            self.popen.wait()
+            self.kill()
         self.output.close()
 
 

@@ -14,12 +14,10 @@ from shared.events import TOPICS
 from shared.relay import BrokerError, Relay, acquire
 from shared.settings import Settings
 from tests.broker.conftest import (
-    TOPIC,
     Broker,
     effects,
     eventually,
     ids,
-    listening,
     number,
     on_topic,
     producing,
@@ -44,7 +42,14 @@ def test_topics_have_their_final_partitions_and_the_state_topic_is_compacted(
     assert set(described) == expected
     assert {len(topic["partitions"]) for topic in described.values()} == {configured.topic_partitions}
     if broker.name == "apache":  # the embedded broker does not tell
-        print(admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "sink.valuations")]))
+        settings = {
+            topic: {name: entry["value"] for name, entry in config.items()}
+            for topic, config in admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(expected)]
+            )["topic"].items()
+        }
+        assert settings.pop("sink.valuations") == {"cleanup.policy": "compact"}
+        assert {entry["retention.ms"] for entry in settings.values()} == {"-1"}
     admin.close()
 
 
@@ -103,9 +108,7 @@ def test_only_what_the_broker_acknowledged_is_marked(broker: Broker, here: Datab
     with here.worker.connect() as connection:
         marked = {
             str(row.id).encode()
-            for row in connection.execute(
-                text("SELECT id FROM outbox WHERE id NOT IN (SELECT id FROM outbox_unsent)")
-            )
+            for row in connection.execute(text("SELECT id FROM outbox WHERE id NOT IN (SELECT id FROM outbox_unsent)"))
         }
     broker.start()
     if broker.keeps:

@@ -57,15 +57,18 @@ def test_the_offer_is_drafted_when_both_have_answered_in_whatever_order(story: S
     assert loan["guarantee"]["shares"]["bank"] == amount(200_000)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+# Each leg first, in the middle and last, and the two pledges together and apart.
+@pytest.mark.parametrize("order", [*itertools.permutations((0, 2, 3)), (0, 1), (1, 0)], ids=str)
 def test_the_loan_is_ready_when_all_stand_in_whatever_order(story: Story, order: Any) -> None:
     story.tell(valued(OTHER_ASSET, county="youyu"))
     story.to("binding", assets=BOTH)
     legs = [story.placed(ASSET), story.placed(OTHER_ASSET), story.bound(), story.issued()]
-    for number in order[:-1]:
+    first = [number for number in range(4) if number not in order]
+    *earlier, last = [*first, *order]
+    for number in earlier:
         story.tell(legs[number], copies=2)
         assert story.state() == "binding"
-    story.tell(legs[order[-1]], copies=2)
+    story.tell(legs[last], copies=2)
     assert story.state() == "ready"
 
 
