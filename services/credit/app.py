@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from services.credit.actions.policy import scorecard
 from services.credit.routes import blp
 from shared import web
 from shared.job_routes import job_routes
@@ -10,5 +11,6 @@ from shared.settings import Settings
 
 
 def create_app(settings: Settings) -> Flask:
-    """Make the app from the environment's settings."""
+    """Make the app from the environment's settings; a card that is not the approved one stops it here."""
+    scorecard()
     return web.create_app(service("credit", "Heartwood credit", settings), blp, job_routes("credit"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.credit.actions import legs, offers, recovery, servicing, valuations, watching
+from services.credit.actions.policy import scorecard
 from shared.door import Door
 from shared.events import guarantee, insurance, sink
 from shared.events.base import Event
@@ -44,4 +45,6 @@ def tenant_of(event: Event) -> str:
     return str(getattr(event, "bank", ""))
 
 
+# Offers are priced behind this door too: a card that is not the approved one stops the worker before any event.
+scorecard()
 DOOR = Door(consumer=Consumer("credit", HANDLERS, tenant_of), timers=TIMERS)

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from services.credit import schemas
 from services.credit.actions import applications, decisions, offers, reading, recovery, servicing
-from services.credit.actions.policy import scorecard
 from services.credit.tables import Loan, Valuation, valuations_of
 from shared.approvals import Approval
 from shared.fields import PageQuery
@@ -196,7 +195,3 @@ def get_valuations(session: Session, query: dict[str, Any]) -> Any:
 def get_approvals(session: Session, query: dict[str, Any]) -> Any:
     """List what waits for a second person."""
     return page(session, select(Approval).where(Approval.state == "open"), Approval.id, query)
-
-
-# The card is checked before the first request, so that a tampered one stops the service at start.
-scorecard()

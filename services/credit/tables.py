@@ -339,7 +339,7 @@ class LoanPayment(Base):
 
     __tablename__ = "loan_payments"
     __table_args__ = (
-        UniqueConstraint("loan_id", "source", "reference"),
+        UniqueConstraint("loan_id", "reference"),
         CheckConstraint(_one_of("source", ("borrower", "insurance", "guarantee", "recovery")), name="source"),
         CheckConstraint(
             "amount >= 0 AND principal >= 0 AND interest >= 0 AND costs >= 0 AND surplus >= 0", name="no_negative_money"
@@ -433,6 +433,13 @@ def latest_decision(session: Session, loan_id: UUID) -> Decision | None:
     """The judgement a loan stands on now."""
     newest = select(Decision).where(Decision.loan_id == loan_id).order_by(Decision.decided_at.desc()).limit(1)
     return session.scalars(newest).first()
+
+
+def payment_of(session: Session, loan_id: UUID, reference: UUID) -> LoanPayment | None:
+    """The money of one repayment, claim, call or recovery, if it came in."""
+    return session.scalars(
+        select(LoanPayment).where(LoanPayment.loan_id == loan_id, LoanPayment.reference == reference)
+    ).first()
 
 
 def payments_of(session: Session, loan_id: UUID) -> list[LoanPayment]:

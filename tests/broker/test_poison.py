@@ -27,7 +27,7 @@ from tests.broker.effects import BANK, listening, note
 from tests.conftest import Database
 from tests.harness import record
 
-Headers = list[tuple[str, bytes | None]]
+Headers = list[tuple[str, bytes]]
 
 
 def poison() -> dict[str, tuple[bytes | None, bytes, Headers]]:
@@ -48,7 +48,6 @@ def poison() -> dict[str, tuple[bytes | None, bytes, Headers]]:
         "NUL in a text": (b"k", value.replace(b"?", b"\\u0000"), headers),
         "half a surrogate pair": (b"k", value.replace(b"?", b"\\ud800"), headers),
         "NUL in a header's name": (b"k", b"{", [*headers, ("na\0me", b"\0")]),
-        "a header without value": (b"k", b"{", [*headers, ("empty", None)]),
         "an endless sequence": (b"k", value, changed("ce_sequence", b"9" * 30)),
         "no sequence": (b"k", value, changed("ce_sequence", b"first")),
         "another subject": (b"k", value, changed("ce_subject", str(uuid4()).encode())),
@@ -78,7 +77,7 @@ def test_poison_becomes_dead_letters_with_all_their_bytes_and_the_rest_goes_on(
     assert len(letters) == dead
     assert all(dict(letter.headers)["dead_reason"] for letter in letters)
     for key, value, headers in bad.values():
-        (copy,) = (r for r in letters if r.value == value and list(r.headers[: len(headers)]) == _as_stored(headers))
+        (copy,) = (r for r in letters if r.value == value and list(r.headers[:-4]) == _as_stored(headers))
         assert copy.key == key
     if large:
         (copy,) = (letter for letter in letters if "dead_value" in dict(letter.headers))
@@ -88,7 +87,7 @@ def test_poison_becomes_dead_letters_with_all_their_bytes_and_the_rest_goes_on(
 
 
 def _as_stored(headers: Headers) -> Headers:
-    return [(name.replace("\0", "\\x00"), value or b"") for name, value in headers]
+    return [(name.replace("\0", "\\x00"), value) for name, value in headers]
 
 
 def test_a_refused_event_can_be_replayed_and_its_successors_did_not_wait(here: Database, configured: Settings) -> None:

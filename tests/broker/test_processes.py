@@ -89,7 +89,7 @@ def test_a_worker_told_to_end_at_any_moment_ends_well(here: Database, configured
     workers = []
     for moment in (0.0, 0.3, 1.0, 2.5):
         worker = start("work", configured)
-        assert worker.says("worker started")
+        assert worker.says("worker started"), worker.said()
         time.sleep(moment)
         write_story(here, loans, 1, first=6 + len(workers))
         worker.send(signal.SIGTERM)
@@ -105,7 +105,7 @@ def test_a_worker_told_to_end_at_any_moment_ends_well(here: Database, configured
 def test_a_worker_without_a_broker_waits_and_ends_when_told(here: Database, start: Start) -> None:
     write(here, withdrawn(uuid4(), "1"))
     worker = start("work", settings_for(here, "127.0.0.1:1"))
-    assert worker.says("the broker does not answer")
+    assert worker.says("the broker does not answer"), worker.said()
     assert worker.popen.poll() is None
     worker.send(signal.SIGTERM)
     assert worker.wait(12) == 0, worker.said()
@@ -115,7 +115,7 @@ def test_a_worker_without_a_broker_waits_and_ends_when_told(here: Database, star
 def test_a_consumer_that_is_silent_ends_its_process(here: Database, configured: Settings, start: Start) -> None:
     write(here, withdrawn(uuid4(), "1"))
     worker = start("deaf", configured)
-    assert worker.says("in the handler")
+    assert worker.says("in the handler"), worker.said()
     assert worker.wait(15) == 1
     assert "the consumer gives no sign of life" in worker.said()
     assert effects(here) == {}

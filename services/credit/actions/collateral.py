@@ -18,6 +18,10 @@ from shared import money
 from shared.events.parts import Reason
 
 
+#: A loan to value from here on says no more than that the pledge is worth next to nothing.
+LARGEST_RATIO = 1_000_000.0
+
+
 @dataclass(frozen=True, slots=True)
 class Collateral:
     """A pledge and the valuation it is judged on, in numbers and texts that JSON keeps as they are."""
@@ -93,14 +97,14 @@ def faults(policy: Policy, assets: Sequence[Collateral], on: date) -> list[Reaso
 
 
 def fresh_until(policy: Policy, assets: Sequence[Collateral]) -> date | None:
-    """The last day on which every valuation may be used; None if one is missing."""
+    """The last day on which every valuation may be used; None if one is missing, or there is none."""
     days = []
     for asset in assets:
         if asset.as_of is None or asset.valid_until is None:
             return None
         aged = date.fromisoformat(asset.as_of) + timedelta(days=policy["valuation_maximum_age_days"])
         days.append(min(aged, date.fromisoformat(asset.valid_until)))
-    return min(days)
+    return min(days, default=None)
 
 
 def share(asset: Collateral) -> float:

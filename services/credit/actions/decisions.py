@@ -52,9 +52,8 @@ def decide(
     inputs = scoring.inputs_as_json(facts, assets)
     made: Price | None = None
     if judgement.value is not None:
-        price_inputs = _price_inputs(
-            loan, judgement, assets, sum_insured, guarantors or {"primary": facts.guaranteed_share}
-        )
+        bearing = {"primary": facts.guaranteed_share} if guarantors is None else guarantors
+        price_inputs = _price_inputs(loan, judgement, assets, sum_insured, bearing)
         made = pricing.price(policy(today, PRICE), price_inputs)
         inputs["price"] = pricing.inputs_as_json(price_inputs)
     outcome, told = _with_price(policy(today, PRICE), judgement, made, judged_by["most_reasons"])
@@ -79,10 +78,14 @@ def decide(
     return Decided(judgement, made, told, outcome, decision)
 
 
-def current_collateral(session: Session, loan: Loan, *, hold: bool = False) -> list[Collateral]:
-    """The pledges of a loan on our newest copies of the valuations; with `hold` these stay the newest for now."""
-    known = valuations_of(session, [asset.asset_id for asset in loan.assets], hold=hold)
-    return [pledge.collateral(asset.asset_id, asset.tonnes, known.get(asset.asset_id)) for asset in loan.assets]
+def current_collateral(session: Session, loan: Loan, *, hold: bool = False, pledged: bool = False) -> list[Collateral]:
+    """The forests behind a loan on our newest copies of the valuations; with `hold` these stay the newest for now.
+
+    With `pledged` a forest whose lien was struck out does not count.
+    """
+    assets = [asset for asset in loan.assets if not (pledged and asset.pledge_state == "released")]
+    known = valuations_of(session, [asset.asset_id for asset in assets], hold=hold)
+    return [pledge.collateral(asset.asset_id, asset.tonnes, known.get(asset.asset_id)) for asset in assets]
 
 
 def pledged_assets(loan: Loan) -> tuple[PledgedAsset, ...]:

@@ -16,7 +16,7 @@ from services.credit.actions.decisions import Decided, pledged_assets
 from services.credit.actions.endings import Blocker, decline, expire, let_timers_go, parties
 from services.credit.actions.offers import draft
 from services.credit.actions.policy import TERMS, policy
-from services.credit.actions.states import BEFORE_MONEY, LIVE, move, touch
+from services.credit.actions.states import BEFORE_MONEY, LIVE, move, note
 from services.credit.tables import Loan, LoanAsset, locked_loan
 from shared import clock, outbox, timers
 from shared.events.base import encode
@@ -75,7 +75,7 @@ def remember_quote(session: Session, event: CoverQuoted) -> None:
     cover.sum_insured, cover.deductible = event.sum_insured, event.deductible
     cover.annual_premium, cover.owner_premium = event.annual_premium, event.owner_premium
     cover.perils = list(event.perils)
-    touch(loan)
+    note(session, loan, "cover_quoted", cover=str(event.cover_id))
     _put_together(session, loan)
 
 
@@ -85,7 +85,7 @@ def remember_cover_refusal(session: Session, event: CoverRefused) -> None:
     if loan is None or loan.cover.state in ("bound", "lapsed"):
         return
     loan.cover.state, loan.cover.reasons = "refused", reasons.as_json(event.reasons)
-    touch(loan)
+    note(session, loan, "cover_refused", stage=event.stage)
     _lose(session, loan, "insurance", event.reasons)
 
 
@@ -97,7 +97,7 @@ def remember_policy(session: Session, event: PolicyBound) -> None:
     cover = loan.cover
     cover.state, cover.policy_id, cover.cover_id = "bound", event.policy_id, event.cover_id
     cover.sum_insured, cover.inception, cover.expiry = event.sum_insured, event.inception, event.expiry
-    touch(loan)
+    note(session, loan, "policy_bound", policy=str(event.policy_id))
     _put_together(session, loan)
     if loan.state in LIVE:
         watching.retest(session, loan)
@@ -109,7 +109,7 @@ def remember_lapse(session: Session, event: PolicyLapsed) -> None:
     if loan is None or loan.cover.policy_id not in (None, event.policy_id):
         return
     loan.cover.state, loan.cover.policy_id, loan.cover.expiry = "lapsed", event.policy_id, event.ends_on
-    touch(loan)
+    note(session, loan, "policy_lapsed", policy=str(event.policy_id))
     _lose(session, loan, "insurance", (reasons.cover_lapsed(event.ends_on),))
     if loan.state in LIVE:
         watching.retest(session, loan)
@@ -126,7 +126,7 @@ def remember_reservation(session: Session, event: GuaranteeReserved) -> None:
     guarantee = loan.guarantee
     guarantee.state, guarantee.guarantee_id, guarantee.expires_at = "reserved", event.guarantee_id, event.expires_at
     guarantee.fee, guarantee.shares = event.fee, encode(event)["shares"]
-    touch(loan)
+    note(session, loan, "guarantee_reserved", guarantee=str(event.guarantee_id))
     _put_together(session, loan)
 
 
@@ -136,7 +136,7 @@ def remember_guarantee_refusal(session: Session, event: GuaranteeRefused) -> Non
     if loan is None or loan.guarantee.state in ("issued", "called", "paid"):
         return
     loan.guarantee.state, loan.guarantee.reasons = "refused", reasons.as_json(event.reasons)
-    touch(loan)
+    note(session, loan, "guarantee_refused", stage=event.stage)
     _lose(session, loan, "guarantee", event.reasons)
 
 
@@ -148,7 +148,7 @@ def remember_issue(session: Session, event: GuaranteeIssued) -> None:
     guarantee = loan.guarantee
     guarantee.state, guarantee.guarantee_id, guarantee.claim_until = "issued", event.guarantee_id, event.claim_until
     guarantee.shares = encode(event)["shares"]
-    touch(loan)
+    note(session, loan, "guarantee_issued", guarantee=str(event.guarantee_id))
     _put_together(session, loan)
 
 
@@ -158,7 +158,7 @@ def remember_release(session: Session, event: GuaranteeReleased) -> None:
     if loan is None or loan.guarantee.state == "paid":
         return
     loan.guarantee.state, loan.guarantee.guarantee_id = "released", event.guarantee_id
-    touch(loan)
+    note(session, loan, "guarantee_released", guarantee=str(event.guarantee_id))
     recovery.keep_unshared(session, loan)
     _lose(session, loan, "guarantee", (reasons.guarantee_released(event.reason),))
     if loan.state in LIVE:
@@ -175,7 +175,7 @@ def remember_pledge(session: Session, event: PledgePlaced) -> None:
         return
     asset.pledge_state, asset.pledge_id, asset.rank = "placed", event.pledge_id, event.rank
     asset.tonnes = event.tonnes
-    touch(loan)
+    note(session, loan, "pledge_placed", pledge=str(event.pledge_id))
     _put_together(session, loan)
 
 
@@ -183,7 +183,7 @@ def remember_pledge_refusal(session: Session, event: PledgeRefused) -> None:
     """Keep that the liens could not be entered: the loan cannot be made."""
     loan, _ = _pledged(session, event)
     if loan is not None:
-        touch(loan)
+        note(session, loan, "pledge_refused", asset=str(event.asset_id))
         _lose(session, loan, "sink", event.reasons)
 
 
@@ -193,7 +193,7 @@ def remember_pledge_release(session: Session, event: PledgeReleased) -> None:
     if loan is None or asset is None:
         return
     asset.pledge_state, asset.pledge_id = "released", event.pledge_id
-    touch(loan)
+    note(session, loan, "pledge_released", pledge=str(event.pledge_id))
     _lose(session, loan, "sink", (reasons.pledge_released(str(event.asset_id), event.reason),))
     if loan.state in LIVE:
         watching.retest(session, loan)
@@ -205,7 +205,7 @@ def remember_enforcement(session: Session, event: PledgeEnforced) -> None:
     if loan is None or asset is None:
         return
     asset.pledge_state, asset.pledge_id = "enforced", event.pledge_id
-    touch(loan)
+    note(session, loan, "pledge_enforced", pledge=str(event.pledge_id))
 
 
 # -- putting together -------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The offer: drafted when both legs stand, approved by a second person, accepted by the borrower, or expired."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -121,7 +121,12 @@ def guarantor_shares(guarantee: LoanGuarantee) -> dict[str, float]:
     """Share of a loss that each guarantor bears. [-]"""
     shares = {name: Decimal(value) for name, value in (guarantee.shares or {}).items()}
     whole = sum(shares.values())
-    return {name: float(shares[name] / whole) for name in GUARANTORS if whole and shares.get(name)}
+    # Rounded down to the millionth, so that rounding never makes the guarantors bear more than there is.
+    return {
+        name: float((shares[name] / whole).quantize(Decimal("0.000001"), ROUND_FLOOR))
+        for name in GUARANTORS
+        if whole and shares.get(name)
+    }
 
 
 def approve(session: Session, loan_id: UUID, payload_hash: str, approved: bool, checker: str, comment: str) -> Loan:

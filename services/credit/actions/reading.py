@@ -205,8 +205,8 @@ def _covenants(session: Session, loan: Loan) -> dict[str, Any] | None:
 def _break_even_price(session: Session, loan: Loan, owed: float, levels: dict[str, Any]) -> Decimal | None:
     """Carbon price at which the margin call comes; unknown while a valuation is."""
     covenants = policy(clock.today(), COVENANTS)
-    assets = current_collateral(session, loan)
-    if pledge.faults(covenants, assets, clock.today()):
+    assets = current_collateral(session, loan, pledged=True)
+    if not assets or pledge.faults(covenants, assets, clock.today()):
         return None
     worth = pledge.value(covenants, assets, levels["quantile"])
     spot = max(asset.spot_price for asset in assets)

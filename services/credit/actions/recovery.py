@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from services.credit.actions import reasons
 from services.credit.actions.endings import let_timers_go, parties
 from services.credit.actions.ledger import NOTHING, accrue, record_payment
-from services.credit.actions.states import IN_DEFAULT, LIVE, demand, move, touch
-from services.credit.tables import Loan, LoanPayment, locked_loan
+from services.credit.actions.states import IN_DEFAULT, LIVE, demand, move, note
+from services.credit.tables import Loan, LoanPayment, locked_loan, payment_of
 from shared import clock, outbox
 from shared.db import locked
 from shared.errors import InvalidError, StateError
@@ -116,7 +116,7 @@ def take_recovery(
         bank_part=None,
     )
     if shared == NOTHING or loan.guarantee.state not in SHARING:
-        _keep(loan, payment, shared)
+        _keep(session, loan, payment, shared)
     if shared > NOTHING:
         outbox.put(
             session,
@@ -133,18 +133,18 @@ def take_recovery(
 def remember_sharing(session: Session, event: RecoveryShared) -> None:
     """Keep the bank's part of a recovery as the guarantor shared it."""
     loan = _guaranteed(session, event)
-    payment = None if loan is None else _payment(session, loan, "recovery", event.recovery_id)
+    payment = None if loan is None else payment_of(session, loan.id, event.recovery_id)
     if loan is None or payment is None or payment.bank_part is not None:
         return
-    _keep(loan, payment, event.shares.bank)
+    _keep(session, loan, payment, event.shares.bank)
 
 
-def _keep(loan: Loan, payment: LoanPayment, part: Decimal) -> None:
+def _keep(session: Session, loan: Loan, payment: LoanPayment, part: Decimal) -> None:
     """Count the bank's part of a recovery; after closing it lowers what was written off."""
     payment.bank_part = part
     loan.recovered_by_bank += part
     _rewrite_loss(loan)
-    touch(loan)
+    note(session, loan, "share_recovery", recovery=str(payment.reference), part=str(part))
 
 
 def _rewrite_loss(loan: Loan) -> None:
@@ -164,7 +164,7 @@ def remember_call(session: Session, event: GuaranteeCalled) -> None:
     guarantee = loan.guarantee
     guarantee.state, guarantee.guarantee_id, guarantee.call_id = "called", event.guarantee_id, event.call_id
     guarantee.shares = encode(event)["shares"]
-    touch(loan)
+    note(session, loan, "guarantee_called", call=str(event.call_id))
 
 
 def receive_guarantee(session: Session, event: GuaranteePaid) -> None:
@@ -174,7 +174,7 @@ def receive_guarantee(session: Session, event: GuaranteePaid) -> None:
         return
     guarantee = loan.guarantee
     guarantee.state, guarantee.guarantee_id, guarantee.call_id = "paid", event.guarantee_id, event.call_id
-    if event.paid <= NOTHING or _payment(session, loan, "guarantee", event.call_id) is not None:
+    if event.paid <= NOTHING or payment_of(session, loan.id, event.call_id) is not None:
         return
     loan.guarantee_received += event.paid
     _rewrite_loss(loan)
@@ -184,7 +184,7 @@ def receive_guarantee(session: Session, event: GuaranteePaid) -> None:
 def keep_unshared(session: Session, loan: Loan) -> None:
     """Once the guarantor has let go unpaid, nobody shares in what was recovered: the bank keeps it."""
     for payment in _unshared(session, loan):
-        _keep(loan, payment, payment.principal)
+        _keep(session, loan, payment, payment.principal)
 
 
 # -- closing ----------------------------------------------------------------------------------------------------------
@@ -242,14 +242,6 @@ def _unshared(session: Session, loan: Loan) -> list[LoanPayment]:
             select(LoanPayment).where(LoanPayment.loan_id == loan.id, LoanPayment.bank_part.is_(None))
         ).all()
     )
-
-
-def _payment(session: Session, loan: Loan, source: str, reference: UUID) -> LoanPayment | None:
-    return session.scalars(
-        select(LoanPayment).where(
-            LoanPayment.loan_id == loan.id, LoanPayment.source == source, LoanPayment.reference == reference
-        )
-    ).first()
 
 
 def _guaranteed(session: Session, event: GuaranteeEvent) -> Loan | None:

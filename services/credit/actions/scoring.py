@@ -4,7 +4,6 @@
 again to the byte, and so that a what-if costs nothing but arithmetic.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -220,7 +219,8 @@ def _silences(facts: Facts, assets: Sequence[Collateral]) -> tuple[str, ...]:
 
 
 def _finite(ratio: float) -> float | None:
-    return ratio if math.isfinite(ratio) else None
+    """A ratio that can be told; a debt on next to nothing has none."""
+    return ratio if ratio < pledge.LARGEST_RATIO else None
 
 
 # -- as data ----------------------------------------------------------------------------------------------------------

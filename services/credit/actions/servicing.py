@@ -23,7 +23,7 @@ from services.credit.actions.policy import COVENANTS, policy
 from services.credit.actions.states import LIVE, demand, move
 from services.credit.formulas import loan_to_value as ltv
 from services.credit.formulas import schedule
-from services.credit.tables import Loan, locked_loan
+from services.credit.tables import Loan, locked_loan, payment_of
 from shared import clock, money, outbox
 from shared.db import locked
 from shared.errors import ConflictError, StateError
@@ -89,7 +89,7 @@ def receive_claim(session: Session, event: ClaimPaid) -> None:
     if loan is None or loan.insurer != event.insurer:
         log.warning("a claim on no loan of ours", loan=str(event.loan_id), claim=str(event.claim_id))
         return
-    if event.to_bank <= NOTHING:
+    if event.to_bank <= NOTHING or payment_of(session, loan.id, event.claim_id) is not None:
         return
     if loan.state in LIVE:
         accrue(loan, clock.today())

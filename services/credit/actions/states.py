@@ -85,6 +85,12 @@ def _write(session: Session, loan: Loan, before: str | None, following: str, rea
     audit.record(session, f"loan_{following}", loan.id, before=before or "", reason=reason[:64])
 
 
+def note(session: Session, loan: Loan, deed: str, **detail: str) -> None:
+    """Write down a change that leaves the state as it is, and let the loan's version rise."""
+    touch(loan)
+    audit.record(session, deed, loan.id, **detail)
+
+
 def touch(loan: Loan) -> None:
     """Let the loan's version rise because something that belongs to it changed."""
     loan.updated_at = clock.now()

@@ -1,6 +1,5 @@
 """Covenants on living collateral: tested on every valuation, payment and lapse; called, cured, or left to default."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,7 +52,7 @@ def watch_clock(session: Session, loan_id: UUID) -> None:
 def retest(session: Session, loan: Loan) -> None:
     """Test the covenants of a locked live loan; call the margin on a breach, or end the call when it is cured."""
     covenants = policy(clock.today(), COVENANTS)
-    assets = current_collateral(session, loan)
+    assets = current_collateral(session, loan, pledged=True)
     found = examine(covenants, loan, assets)
     loan.loan_to_value = None if found.loan_to_value is None else Decimal(f"{found.loan_to_value:.8f}")
     loan.shortfall, loan.covenant_reasons = found.shortfall, reasons.as_json(found.reasons)
@@ -74,9 +73,9 @@ def examine(covenants: Policy, loan: Loan, assets: Sequence[Collateral]) -> Find
     found = [*pledge.faults(covenants, assets, clock.today()), *_lost_legs(loan)]
     if any(reason.code.startswith("valuation_") for reason in found):
         return Finding(None, loan.balance, tuple(found))
-    worth = pledge.value(covenants, assets, levels["quantile"])
+    worth = pledge.value(covenants, assets, levels["quantile"]) if assets else 0.0
     ratio = ltv.loan_to_value(float(loan.balance), worth)
-    known = ratio if math.isfinite(ratio) else None
+    known = ratio if ratio < pledge.LARGEST_RATIO else None
     # Whoever pays the shortfall, to the fen, has cured the call: it is rounded up, and it is what decides.
     shortfall = money.yuan_up(ltv.shortfall(float(loan.balance), worth, levels["cure"]))
     called = loan.state == "margin_called"

@@ -80,18 +80,23 @@ def upgrade() -> None:
             name=op.f("ck_loans_disbursed_once_live"),
         ),
         sa.CheckConstraint(
-            "state <> 'closed' OR (balance = 0 AND disbursed + bank_surplus = principal_repaid + guarantee_received + recovered_by_bank + written_off)",
+            "state <> 'closed' OR (balance = 0 AND disbursed + bank_surplus = principal_repaid +"
+            " guarantee_received + recovered_by_bank + written_off)",
             name=op.f("ck_loans_money_adds_up"),
         ),
         sa.CheckConstraint(
-            "state IN ('applied', 'scored', 'referred', 'declined', 'structuring', 'proposed', 'offered', 'binding', 'ready', 'performing', 'margin_called', 'defaulted', 'enforcing', 'closed', 'withdrawn', 'expired')",
+            "state IN ('applied', 'scored', 'referred', 'declined', 'structuring', 'proposed', 'offered',"
+            " 'binding', 'ready', 'performing', 'margin_called', 'defaulted', 'enforcing', 'closed',"
+            " 'withdrawn', 'expired')",
             name=op.f("ck_loans_state"),
         ),
         sa.CheckConstraint(
             "amount > 0 AND term_months > 0 AND grace_months BETWEEN 0 AND term_months - 1", name=op.f("ck_loans_terms")
         ),
         sa.CheckConstraint(
-            "balance >= 0 AND interest_due >= 0 AND principal_repaid >= 0 AND recovered >= 0 AND unrecovered >= 0 AND interest_paid >= 0 AND guarantee_received >= 0 AND recovered_by_bank >= 0 AND surplus >= 0 AND bank_surplus >= 0 AND written_off >= 0",
+            "balance >= 0 AND interest_due >= 0 AND principal_repaid >= 0 AND recovered >= 0 AND unrecovered"
+            " >= 0 AND interest_paid >= 0 AND guarantee_received >= 0 AND recovered_by_bank >= 0 AND surplus"
+            " >= 0 AND bank_surplus >= 0 AND written_off >= 0",
             name=op.f("ck_loans_no_negative_money"),
         ),
         sa.CheckConstraint("disbursed = 0 OR disbursed = amount", name=op.f("ck_loans_disbursed_whole")),
@@ -269,7 +274,8 @@ def upgrade() -> None:
         sa.Column("bank_part", sa.Numeric(precision=18, scale=2), nullable=True),
         sa.Column("balance", sa.Numeric(precision=18, scale=2), nullable=False),
         sa.CheckConstraint(
-            "CASE WHEN source = 'guarantee' THEN principal = 0 AND interest = 0 AND costs = 0 AND surplus = 0 ELSE amount = costs + principal + interest + surplus END",
+            "CASE WHEN source = 'guarantee' THEN principal = 0 AND interest = 0 AND costs = 0 AND surplus ="
+            " 0 ELSE amount = costs + principal + interest + surplus END",
             name=op.f("ck_loan_payments_parts_sum_to_amount"),
         ),
         sa.CheckConstraint(
@@ -281,7 +287,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["loan_id"], ["loans.id"], name=op.f("fk_loan_payments_loan_id_loans")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_loan_payments")),
-        sa.UniqueConstraint("loan_id", "source", "reference", name=op.f("uq_loan_payments_loan_id_source_reference")),
+        sa.UniqueConstraint("loan_id", "reference", name=op.f("uq_loan_payments_loan_id_reference")),
     )
     op.create_index(op.f("ix_loan_payments_institution"), "loan_payments", ["institution"], unique=False)
     op.create_index(op.f("ix_loan_payments_loan_id"), "loan_payments", ["loan_id"], unique=False)
