@@ -12,6 +12,15 @@ from shared import schema
 from shared.db import engine
 from shared.settings import Settings
 
+#: How waitress serves on a workstation.
+WAITRESS: dict[str, Any] = {
+    "threads": 8,
+    "connection_limit": 200,
+    "channel_timeout": 30,
+    "max_request_body_size": 2_000_000,
+    "ident": None,
+}
+
 
 def app(service: str, settings: Settings) -> Flask:
     """Make a service's app, once its database has this code's schema."""
@@ -30,16 +39,7 @@ def serve(service: str, settings: Settings) -> None:
         _gunicorn(service, settings)
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    waitress.serve(
-        app(service, settings),
-        host=settings.host,
-        port=settings.port,
-        threads=8,
-        connection_limit=200,
-        channel_timeout=30,
-        max_request_body_size=2_000_000,
-        ident=None,
-    )
+    waitress.serve(app(service, settings), host=settings.host, port=settings.port, **WAITRESS)
 
 
 def _gunicorn(service: str, settings: Settings) -> None:

@@ -176,8 +176,9 @@ class Stack:
             "HEARTWOOD_WORKER_DATABASE_URL": self.postgres.url(f"{service}_worker", service),
             "HEARTWOOD_OWNER_DATABASE_URL": self.postgres.url(f"{service}_owner", service),
             "HEARTWOOD_KAFKA_BOOTSTRAP": self.broker.bootstrap,
-            # This broker lets a first group join wait half the session timeout, and a fetch half its wait.
-            "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS": "6000",
+            # This broker lets every join of a group wait half the session timeout, and a fetch half its wait. A member
+            # that was taken for dead too soon joins again, and the inbox drops what comes twice.
+            "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS": "2000",
             "HEARTWOOD_KAFKA_FETCH_WAIT_MS": "20",
             "HEARTWOOD_JWKS": str(self.issuer.jwks),
             "HEARTWOOD_HOST": HOST,

@@ -1,6 +1,7 @@
 """Who calls: bearer JWT, checked against configured keys, issuer and this service's audience. The tenant is a claim."""
 
 import base64
+import hashlib
 import threading
 import time
 from dataclasses import dataclass
@@ -39,6 +40,20 @@ class Principal:
         if scope not in self.scopes:
             challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
             raise ForbiddenError(f"the token lacks the scope {scope}", headers=challenge)
+
+
+@dataclass(frozen=True)
+class _Verified:
+    """What a token said when its signature was checked, and what must still hold for it to say so again."""
+
+    principal: Principal
+    kid: str | None
+    keys: KeySet
+    #: From when to when the token itself is valid, clocks differing by LEEWAY; in Unix time.
+    since: float
+    until: float
+    #: When the check is due again, by the monotonic clock.
+    again: float
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -99,10 +114,18 @@ class Keys:
 
 
 class Verifier:
-    """Checks the tokens of one service."""
+    """Checks the tokens of one service. A signature that held is not checked again for `life` seconds, unless the key
+    set is another one; the times of the token are looked at each time.
+    """
 
-    def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
-        self.keys = keys
+    #: Tokens remembered at most.
+    ROOM = 1024
+
+    def __init__(self, keys: Keys, issuer: str, audience: str, life: float = 60.0) -> None:
+        self.keys, self.life = keys, life
+        #: By the hash of their text, oldest first; only tokens that held are here.
+        self._verified: dict[bytes, _Verified] = {}
+        self._lock = threading.Lock()
         self.claims = jwt.JWTClaimsRegistry(
             leeway=LEEWAY,
             iss={"essential": True, "value": issuer},
@@ -120,19 +143,50 @@ class Verifier:
         if scheme.lower() != "bearer" or not text:
             raise _refused(_ASK)
         try:
-            kid = _key_id(text)
-            token = jwt.decode(text, self.keys.keyset(kid), algorithms=ALGORITHMS)
-            self.claims.validate(token.claims)
+            name = hashlib.sha256(text.encode()).digest()
+            verified = self._verified.get(name)
+            if verified is None or not self._holds(verified):
+                verified = self._verify(text)
+                self._remember(name, verified)
         except _FAULTS as error:
             raise _refused(f"the token does not hold: {error}") from None
+        return verified.principal
+
+    def _holds(self, verified: _Verified) -> bool:
+        return (
+            time.monotonic() < verified.again
+            and verified.since <= time.time() < verified.until
+            and self.keys.keyset(verified.kid) is verified.keys
+        )
+
+    def _verify(self, text: str) -> _Verified:
+        kid = _key_id(text)
+        keys = self.keys.keyset(kid)
+        token = jwt.decode(text, keys, algorithms=ALGORITHMS)
+        self.claims.validate(token.claims)
         claims = token.claims
-        return Principal(
+        principal = Principal(
             subject=_short(claims, "sub", 128),
             institution=_short(claims, "institution", 64),
             role=str(claims.get("role", "")),
             client=_short(claims, "client_id" if "client_id" in claims else "sub", 128),
             scopes=frozenset(str(claims.get("scope", "")).split()),
         )
+        return _Verified(
+            principal=principal,
+            kid=kid,
+            keys=keys,
+            since=max(claims.get("nbf", 0), claims.get("iat", 0)) - LEEWAY,
+            until=claims["exp"] + LEEWAY,
+            again=time.monotonic() + self.life,
+        )
+
+    def _remember(self, name: bytes, verified: _Verified) -> None:
+        with self._lock:
+            self._verified.pop(name, None)
+            while len(self._verified) >= self.ROOM:
+                del self._verified[next(iter(self._verified))]
+            self._verified[name] = verified
 
 
 _ASK = "send Authorization: Bearer with a token of the issuer"

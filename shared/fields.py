@@ -1,18 +1,25 @@
 """marshmallow fields of the house: amounts as strings, clean text, strict numbers, pages."""
 
+import contextlib
+import functools
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, missing, validate
 
 from shared import money
 from shared.events.base import write_moment
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _accept(_: Any) -> None:
+    """What a field without validators demands."""
 
 
 class Base(Schema):
@@ -22,6 +29,79 @@ class Base(Schema):
         """Unknown fields are errors: a misspelt field must not be passed over."""
 
         unknown = RAISE
+
+    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
+        """Write an object as data: as marshmallow does, without asking of each value anew what its field is like."""
+        if (self.many if many is None else many) or self._columns is None:
+            return super().dump(obj, many=many)
+        if type(obj) is dict:
+            read = obj.get
+        elif hasattr(obj, "__getitem__"):
+            return super().dump(obj, many=many)
+        else:
+            read = functools.partial(getattr, obj)
+        written = {}
+        for name, key, attribute, write in self._columns:
+            value = read(attribute, missing)
+            if value is not missing:
+                written[key] = write(value, name, obj)
+        return written
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Put the validators of a field together once, which marshmallow does for each value."""
+        checked = validate.And(*field_obj.validators) if field_obj.validators else _accept
+        vars(field_obj)["_validate"] = checked
+        # What goes out may lie outside of the bounds of what comes in.
+        if isinstance(field_obj, Money) and type(self).__name__.endswith("Request"):
+            field_obj.document_bounds()
+
+    @functools.cached_property
+    def _columns(self) -> list[tuple[str, str, str, Callable[..., Any]]] | None:
+        """Name, key, attribute and writer of each field; None if a field or a hook of this schema asks for more."""
+        columns = []
+        for name, field in self.dump_fields.items():
+            attribute = name if field.attribute is None else field.attribute
+            if not field._CHECK_ATTRIBUTE or field.dump_default is not missing or "." in attribute:
+                return None
+            columns.append((name, name if field.data_key is None else field.data_key, attribute, field._serialize))
+        return None if self._hooks["pre_dump"] or self._hooks["post_dump"] else columns
+
+
+def decimal_pattern(places: int, minimum: Decimal | None, maximum: Decimal | None) -> str:
+    """Regular expression of the decimals within bounds, for documents.
+
+    Exact for a whole greatest value, and for a least value that is whole or the smallest step. A least value below 0
+    allows a sign and nothing more.
+    """
+    fraction, zeros = (rf"(\.[0-9]{{1,{places}}})?", rf"(\.0{{1,{places}}})?") if places else ("", "")
+    top = 10**12 if maximum is None else int(maximum)
+    if maximum is not None and maximum == top:
+        inside = f"({_below(top)}{fraction}|{top}{zeros})" if top else f"0{zeros}"
+    else:
+        inside = _below(top + (maximum is not None)) + fraction
+    sign = "" if minimum is not None and minimum >= 0 else "-?"
+    least = (
+        ""
+        if not minimum or minimum < 0
+        else f"(?!{_below(max(1, int(minimum)))}{fraction if minimum >= 1 else zeros}$)"
+    )
+    return f"^{least}{sign}{inside}$"
+
+
+def _below(top: int) -> str:
+    """Regular expression of the whole numbers from 0 to top - 1."""
+    digits = str(top)
+    parts = ["0", "[1-9]" + _digits(len(digits) - 2, at_most=True)] if len(digits) > 1 else []
+    for place, digit in enumerate(digits):
+        lowest, highest = int(place == 0 and len(digits) > 1), int(digit) - 1
+        if highest >= lowest:
+            choice = str(lowest) if highest == lowest else f"[{lowest}-{highest}]"
+            parts.append(digits[:place] + choice + _digits(len(digits) - place - 1))
+    return parts[0] if len(parts) == 1 else f"({'|'.join(parts)})"
+
+
+def _digits(count: int, at_most: bool = False) -> str:
+    return f"[0-9]{{{'0,' if at_most else ''}{count}}}" if count else ""
 
 
 class Text(fields.String):
@@ -43,10 +123,13 @@ class Text(fields.String):
         return text
 
 
+_MOST = Decimal("999999999999.99")
+
+
 class Amount(fields.Field[Decimal]):
     """An amount of money: a string with at most two decimals, never a number."""
 
-    def __init__(self, *, minimum: str = "0.01", maximum: str = "999999999999.99", **more: Any) -> None:
+    def __init__(self, *, minimum: str = "0.01", maximum: str = str(_MOST), **more: Any) -> None:
         self.minimum, self.maximum = Decimal(minimum), Decimal(maximum)
         more["metadata"] = {"pattern": money.AMOUNT_PATTERN, "example": "1000000.00"} | more.get("metadata", {})
         super().__init__(**more)
@@ -74,9 +157,13 @@ class MoneySchema(Base):
 class Money(fields.Nested):
     """An amount with its currency in JSON, a Decimal in the program. Only CNY."""
 
-    def __init__(self, *, minimum: str = "0.01", maximum: str = "999999999999.99", **more: Any) -> None:
+    def __init__(self, *, minimum: str = "0.01", maximum: str = str(_MOST), **more: Any) -> None:
         self.minimum, self.maximum = Decimal(minimum), Decimal(maximum)
         super().__init__(MoneySchema(), **more)
+
+    def document_bounds(self) -> None:
+        """Let the document say which amounts are taken."""
+        self.metadata["properties"] = {"amount": {"pattern": decimal_pattern(2, self.minimum, self.maximum)}}
 
     def _serialize(self, nested_obj: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         if nested_obj is None:
@@ -84,7 +171,13 @@ class Money(fields.Nested):
         return {"amount": format(nested_obj.quantize(money.FEN), "f"), "currency": money.CURRENCY}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        amount: Decimal = super()._deserialize(value, attr, data, **kwargs)["amount"]
+        if type(value) is dict and len(value) == 2 and value.get("currency") == money.CURRENCY and "amount" in value:
+            with contextlib.suppress(ValueError):
+                amount = money.amount(value["amount"])
+                if self.minimum <= amount <= min(self.maximum, _MOST):
+                    return amount
+        # The schema knows what to say of one that is not right.
+        amount = super()._deserialize(value, attr, data, **kwargs)["amount"]
         if not self.minimum <= amount <= self.maximum:
             raise ValidationError({"amount": [f"An amount from {self.minimum} to {self.maximum} is expected."]})
         return amount
@@ -100,7 +193,8 @@ class Quantity(fields.Field[Decimal]):
         sign = "" if self.minimum is not None and self.minimum >= 0 else "-?"
         fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
         self.pattern = rf"^{sign}(0|[1-9][0-9]{{0,11}}){fraction}$"
-        more["metadata"] = {"pattern": self.pattern, "example": "0.5"} | more.get("metadata", {})
+        documented = decimal_pattern(places, self.minimum, self.maximum)
+        more["metadata"] = {"pattern": documented, "example": "0.5"} | more.get("metadata", {})
         super().__init__(**more)
 
     def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
@@ -167,15 +261,31 @@ class Versioned(Base):
     version = fields.Integer(required=True)
 
 
+_CURSOR = {"pattern": "^[A-Za-z0-9_-]{43}$"}
+
+
 class PageQuery(Base):
     """Which page of a list."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=100))
-    cursor = fields.String(validate=validate.Length(max=400), load_default=None)
+    cursor = fields.String(
+        validate=validate.Length(max=400),
+        load_default=None,
+        metadata={**_CURSOR, "description": "`next` of the page before, with the same filters"},
+    )
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """What is not asked is None, but no query can say so: an address has no null."""
+        super().on_bind_field(field_name, field_obj)
+        if field_obj.load_default is None:
+            field_obj.allow_none, field_obj.load_default = False, _nothing
+
+
+def _nothing() -> None:
+    """A default that the documents do not show."""
 
 
 def page_of(item: Schema, name: str) -> Schema:
     """Schema of a page of items."""
-    return Base.from_dict(
-        {"items": fields.List(fields.Nested(item), required=True), "next": fields.String(allow_none=True)}, name=name
-    )()
+    following = fields.String(allow_none=True, required=True, metadata={**_CURSOR, "description": "Null on the last"})
+    return Base.from_dict({"items": fields.List(fields.Nested(item), required=True), "next": following}, name=name)()

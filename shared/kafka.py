@@ -95,7 +95,6 @@ def create_topics(settings: Settings) -> None:
             configs = {"cleanup.policy": policy} | ({"retention.ms": "-1"} if policy == "delete" else {})
             new = NewTopic(topic, settings.topic_partitions, settings.topic_replication, topic_configs=configs)
             with contextlib.suppress(TopicAlreadyExistsError):
-                # Apache Kafka answers before its topic can be seen; who joins a group then is given nothing to read.
                 admin.create_topics([new], wait_for_metadata=True)
 
 
@@ -209,6 +208,7 @@ def consume(
     """
     create_topics(settings)
     with _reader(settings, batch, group) as consumer:
+        _await_topics(consumer, topics)
         seek = _Seek(consumer, offsets, cluster_id(settings))
         consumer.subscribe(list(topics), listener=seek)
         checked = heard = time.monotonic()
@@ -237,11 +237,24 @@ def consume(
                 checked = time.monotonic()
 
 
+def _await_topics(consumer: Any, topics: Sequence[str]) -> None:
+    """See every topic before joining the group. Apache Kafka says that a topic is made before it can be seen, and a
+    member that joins in between is given nothing to read, and may stay so.
+    """
+    end = time.monotonic() + ANSWER_TIMEOUT
+    for topic in topics:
+        while not consumer.partitions_for_topic(topic):
+            if time.monotonic() > end:
+                raise BrokerError(f"the topic {topic} is not there yet")
+            time.sleep(0.05)
+
+
 def latest(settings: Settings, topic: str) -> list[Record]:
     """The latest record of each key of a state topic, as of now; a key that was deleted is left out."""
     found: dict[bytes | None, Record] = {}
     with _reader(settings, 500) as consumer:
-        parts = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic) or ())]
+        _await_topics(consumer, [topic])
+        parts = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic))]
         consumer.assign(parts)
         ends = consumer.end_offsets(parts)
         consumer.seek_to_beginning(*parts)
@@ -273,8 +286,6 @@ def _reader(settings: Settings, batch: int, group: str | None = None) -> Iterato
             session_timeout_ms=settings.kafka_session_timeout_ms,
             heartbeat_interval_ms=max(300, settings.kafka_session_timeout_ms // 6),
             max_poll_interval_ms=300_000,
-            # A topic that another process made a moment ago is found within seconds, not minutes.
-            metadata_max_age_ms=5_000,
             max_poll_records=batch,
             fetch_max_wait_ms=settings.kafka_fetch_wait_ms,
             max_partition_fetch_bytes=6_000_000,

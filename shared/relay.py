@@ -251,7 +251,7 @@ def run(
     patience: float = 30.0,
 ) -> None:
     """Relay until told to stop. A broker that fails is replaced and the unsent go again; a database that fails ends
-    this relay, and the supervisor starts another.
+    this relay, and the caller starts another.
     """
     with engine.connect() as connection:
         # The lock lives as long as this connection: it must not go back to a pool with the lock still on it.

@@ -4,28 +4,42 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-
-import structlog
+from contextvars import ContextVar, Token
 
 _TRACEPARENT = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$", re.ASCII)
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$", re.ASCII)
 _current: ContextVar[tuple[str, str]] = ContextVar("trace", default=("", ""))
 
+Begun = Token[tuple[str, str]]
+
+
+def begin(traceparent: str | None = None, request_id: str | None = None) -> Begun:
+    """Continue the trace and request id given, or begin new ones; what does not conform is not believed.
+
+    What it returns is for `end`, in the same thread.
+    """
+    known = traceparent and _TRACEPARENT.fullmatch(traceparent)
+    fresh = os.urandom(36).hex()
+    trace_id = traceparent[3:35] if traceparent and known else fresh[:32]
+    believed = request_id and _REQUEST_ID.fullmatch(request_id)
+    return _current.set(
+        (f"00-{trace_id}-{fresh[32:48]}-01", request_id if request_id and believed else fresh[48:])
+    )
+
+
+def end(begun: Begun) -> None:
+    """Go back to the trace before."""
+    _current.reset(begun)
+
 
 @contextmanager
 def tracing(traceparent: str | None = None, request_id: str | None = None) -> Iterator[None]:
-    """Continue the trace and request id given, or begin new ones; what does not conform is not believed."""
-    parent = traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
-    trace_id = parent.split("-")[1] if parent else os.urandom(16).hex()
-    here = f"00-{trace_id}-{os.urandom(8).hex()}-01"
-    rid = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else os.urandom(12).hex()
-    token = _current.set((here, rid))
-    with structlog.contextvars.bound_contextvars(request_id=rid, trace_id=trace_id):
-        try:
-            yield
-        finally:
-            _current.reset(token)
+    """Run a block within a trace."""
+    begun = begin(traceparent, request_id)
+    try:
+        yield
+    finally:
+        end(begun)
 
 
 def traceparent() -> str:

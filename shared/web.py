@@ -25,10 +25,10 @@ import flask_smorest
 import flask_swagger_ui
 import structlog
 from flask import Blueprint as FlaskBlueprint
-from flask import Flask, Response, current_app, g, jsonify, request, send_from_directory
+from flask import Flask, Request, Response, current_app, g, jsonify, request, send_from_directory
 from flask.typing import ResponseReturnValue
 from flask_smorest.utils import get_appcontext
-from marshmallow import RAISE, fields
+from marshmallow import RAISE, fields, validate
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client import Gauge as _Gauge
 from sqlalchemy import Select
@@ -39,7 +39,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
-from shared import audit, idempotency, strict_json
+from shared import audit, idempotency, strict_json, trace
 from shared.auth import Principal, Verifier
 from shared.db import act_for, is_lost, is_passing
 from shared.errors import (
@@ -53,7 +53,7 @@ from shared.errors import (
     UnsupportedMediaError,
 )
 from shared.fields import Amount, Base, Quantity
-from shared.trace import request_id, traceparent, tracing
+from shared.trace import request_id, traceparent
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +90,17 @@ class Metrics:
         self.outbox_age = _Gauge(
             "heartwood_outbox_oldest_age_seconds", "Age of the oldest unsent event", registry=self.registry
         )
+        self._found: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        found = self._found.get((route, status))
+        if found is None:
+            # Routes and statuses are few, and finding the figure of a label costs more than counting.
+            found = self.requests.labels(route, str(status)), self.seconds.labels(route)
+            self._found[route, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
 
 # -- the app ----------------------------------------------------------------------------------------------------------
@@ -168,6 +179,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             if "<" in rule:
                 refusals.append(404)
             documented = self.doc(
+                operationId=view.__name__,
                 security=[{"bearer": [scope]}],
                 description=(view.__doc__ or "") + f"\n\nNeeds the scope `{scope}`.",
                 responses={code: HTTPStatus(code).name for code in refusals},
@@ -198,7 +210,7 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "required": True,
     "description": "A fresh UUID for each new request, the same for its repeats. Answers are kept for seven days.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 _IF_MATCH = {
     "in": "header",
@@ -254,7 +266,34 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
 
     @functools.cached_property
     def _document(self) -> str:
-        return json.dumps(self.spec.to_dict(), ensure_ascii=False)
+        document = self.spec.to_dict()
+        document["components"]["schemas"].pop("PaginationMetadata", None)  # flask-smorest's; our pages are our own
+        return json.dumps(document, ensure_ascii=False)
+
+
+def _documented(converter: Any, field: Any, **_: Any) -> dict[str, Any]:
+    """Say in JSON Schema's terms what apispec leaves in Python's or leaves out: whole patterns, the names of keys."""
+    said: dict[str, Any] = {}
+    for validator in field.validators:
+        if isinstance(validator, validate.Regexp):
+            # Python's match begins at the start by itself; a pattern of JSON Schema searches.
+            body = str(validator.regex.pattern).removeprefix("^").removeprefix(r"\A")
+            whole = body.removesuffix("$").removesuffix(r"\Z")
+            said["pattern"] = "^" + (f"({whole})" if "|" in whole else whole) + ("$" if whole != body else "")
+    names = getattr(field, "key_field", None)
+    for validator in names.validators if names else ():
+        if isinstance(validator, validate.OneOf):
+            said["propertyNames"] = {"enum": list(validator.choices)}
+    return said
+
+
+_CONVENTIONS = """\
+Amounts of money and other decimals are strings. Texts hold no control characters and are composed (NFC).
+A POST that writes needs an Idempotency-Key; with `dry_run=true` it answers and keeps nothing.
+A mutable resource has a `version`, and an ETag made of it: where If-Match is asked for, send the one you read.
+Lists come newest first, in pages: send `next` as `cursor`.
+Whatever goes wrong is an RFC 9457 problem. Another institution's resource is not found, like one that is not there.
+"""
 
 
 _KINDS = {
@@ -267,13 +306,22 @@ _KINDS = {
 }
 
 
+class _App(Flask):
+    """Flask without asking, at each step of each request, whether a function is asynchronous: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the function back."""
+        return func
+
+
 def create_app(service: Service, *blueprints: Blueprint) -> Flask:
     """Make the Flask app of a service from its blueprints."""
-    app = Flask(service.name, static_folder=None)
+    app = _App(service.name, static_folder=None)
     app.config.update(
         API_TITLE=service.title,
         API_VERSION="v1",
         OPENAPI_VERSION="3.1.0",
+        API_SPEC_OPTIONS={"info": {"description": _CONVENTIONS}},
         OPENAPI_URL_PREFIX="/v1",
         OPENAPI_JSON_PATH="openapi.json",
         MAX_CONTENT_LENGTH=MAX_BODY,
@@ -288,6 +336,7 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
     api = Api(app)
     api.register_field(Amount, "string", "decimal")
     api.register_field(Quantity, "string", "decimal")
+    api.ma_plugin.converter.add_attribute_function(_documented)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
@@ -295,7 +344,7 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
 
     app.register_error_handler(RefusalError, _refusal)
     app.register_error_handler(Exception, _unexpected)
-    app.before_request(_begin)
+    app.before_request(functools.partial(_begin, service))
     app.after_request(functools.partial(_finish, metrics))
     app.teardown_request(_end)
     return app
@@ -304,43 +353,59 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
 PUBLIC = ("/livez", "/readyz", "/version", "/metrics", "/v1/openapi.json", "/v1/docs")
 
 
-def _begin() -> None:
+#: What every answer says besides its content.
+_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Strict-Transport-Security", "max-age=63072000"),
+)
+_DEFAULT_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+def _begin(service: Service) -> None:
     """Before any view: begin the trace, know the caller, refuse what is not JSON."""
+    # The request itself, since each attribute taken by way of the proxy is looked up anew.
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    headers = asked.headers
     g.started = time.perf_counter()
-    g.trace = tracing(request.headers.get("traceparent"), request.headers.get("X-Request-Id"))
-    g.trace.__enter__()
-    if request.path in PUBLIC or request.path.startswith("/v1/docs/"):
+    g.trace = trace.begin(headers.get("traceparent"), headers.get("X-Request-Id"))
+    if asked.path in PUBLIC or asked.path.startswith("/v1/docs/"):
         return
-    service = _service()
-    g.principal = service.verifier.principal(request.headers.get("Authorization"))
-    has_body = bool(request.content_length or request.mimetype or "Transfer-Encoding" in request.headers)
-    if request.method in ("POST", "PUT", "PATCH") and has_body and request.mimetype != "application/json":
-        raise UnsupportedMediaError("send the body as application/json")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    g.principal = service.verifier.principal(headers.get("Authorization"))
+    if asked.method in ("POST", "PUT", "PATCH") and asked.mimetype != "application/json":
+        has_body = bool(asked.content_length or asked.mimetype or "Transfer-Encoding" in headers)
+        if has_body:
+            raise UnsupportedMediaError("send the body as application/json")
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaError("send the body without Content-Encoding")
 
 
 def _finish(metrics: Metrics, response: Response) -> Response:
     """After any view: the headers every answer has, the metrics, one line of log."""
-    route = request.url_rule.rule if request.url_rule else "none"
-    seconds = time.perf_counter() - getattr(g, "started", time.perf_counter())
-    metrics.requests.labels(route, str(response.status_code)).inc()
-    metrics.seconds.labels(route).observe(seconds)
-    response.headers["X-Request-Id"] = request_id()
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Strict-Transport-Security"] = "max-age=63072000"
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    if request.path not in PUBLIC:
-        log.info("request", method=request.method, route=route, status=response.status_code, ms=round(seconds * 1e3, 1))
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    route = asked.url_rule.rule if asked.url_rule else "none"
+    now = time.perf_counter()
+    seconds = now - g.get("started", now)
+    metrics.answered(route, response.status_code, seconds)
+    headers = response.headers
+    for header in (
+        ("X-Request-Id", request_id()),
+        *_HEADERS,
+        *(one for one in _DEFAULT_HEADERS if one[0] not in headers),
+    ):
+        headers.add(*header)
+    if asked.path not in PUBLIC:
+        log.info("request", method=asked.method, route=route, status=response.status_code, ms=round(seconds * 1e3, 1))
     return response
 
 
 def _end(_: BaseException | None) -> None:
-    trace = g.pop("trace", None)
-    if trace is not None:
-        trace.__exit__(None, None, None)
+    begun = g.pop("trace", None)
+    if begun is not None:
+        trace.end(begun)
 
 
 # -- commands and queries ---------------------------------------------------------------------------------------------
@@ -461,6 +526,8 @@ def _service() -> Service:
 
 def _demand_parameters(*names: str) -> None:
     """Refuse query parameters other than these: a misspelt one must not be passed over."""
+    if not request.query_string:
+        return
     if unknown := sorted(set(request.args) - set(names)):
         errors = [{"parameter": name[:64], "detail": "Unknown query parameter."} for name in unknown[:100]]
         raise InvalidError(f"unknown query parameter: {unknown[0][:64]}", errors=errors)

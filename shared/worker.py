@@ -109,7 +109,13 @@ class Worker:
         return self.stop.is_set()
 
     def _relay(self) -> None:
-        relay.run(self.engine, lambda: kafka.Sender(self.settings), self._stopping)
+        """Relay; when the database went away, stand in line again with a connection that lives."""
+
+        def relaying() -> bool:
+            relay.run(self.engine, lambda: kafka.Sender(self.settings), self._stopping)
+            return True
+
+        self._repeat(relaying, 0.0)
 
     def _consume(self) -> None:
         while not self._stopping():
@@ -127,6 +133,12 @@ class Worker:
                 self._beat()
                 log.warning("the broker does not answer", error=str(error)[:200])
                 self.stop.wait(1.0)
+            except DBAPIError as error:
+                if not is_passing(error):
+                    raise
+                self._beat()
+                log.warning("the database does not say where to go on", error=type(error).__name__)
+                self.stop.wait(1.0)
 
     def _offsets(self, cluster: str) -> dict[tuple[str, int], int]:
         with self.sessions() as session:
@@ -140,6 +152,7 @@ class Worker:
                 return
             except DBAPIError as error:
                 if not is_passing(error) or attempt == 30:
+                    self._fail(error)  # for good: _consume must not take it for a moment's absence
                     raise
                 log.warning("the database does not answer", attempt=attempt)
                 self._beat()
@@ -187,12 +200,14 @@ class Worker:
         """Do a step over and over; rest when there was nothing to do; wait when the fault may pass."""
         unlucky = 0
         while not self._stopping():
+            began = time.monotonic()
             try:
                 if not step():
                     self.stop.wait(idle)
                 unlucky = 0
             except DBAPIError as error:
-                unlucky += 1
+                # A step may go well for hours before it fails: the relay's only ends then.
+                unlucky = unlucky + 1 if time.monotonic() - began < 60 else 1
                 if not is_passing(error) or unlucky > 30:
                     raise
                 log.warning("to be repeated", error=type(error).__name__)

@@ -32,7 +32,7 @@ class Person:
     token: str
     #: A connection that fails is tried again with the same key for so long: services may be restarted meanwhile. [s]
     patience: float = 60.0
-    #: What to do between tries: keep the stack up, say.
+    #: What to do before each try: keep the stack up, say.
     meanwhile: Callable[[], None] = lambda: None
 
     def get(self, path: str) -> Any:
@@ -64,6 +64,7 @@ class Person:
     def _speak(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> tuple[int, Any]:
         deadline, pause = time.monotonic() + self.patience, 0.05
         while True:
+            self.meanwhile()
             request = urllib.request.Request(  # noqa: S310 - the address is the stack's own
                 self.address + path,
                 None if body is None else json.dumps(body).encode(),
@@ -82,9 +83,8 @@ class Person:
                     raise TimeoutError(f"{method} {path}: {error}") from None
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{method} {path}: no answer that holds")
-            self.meanwhile()
             time.sleep(pause)
-            pause = min(pause * 2, 1.0)
+            pause = min(pause * 2, 0.5)
 
 
 def _problem(error: urllib.error.HTTPError) -> dict[str, Any]:

@@ -4,7 +4,7 @@ through in a year, in a few minutes. Every figure told is read from the services
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -36,12 +36,16 @@ _INDUSTRIES = {"1131": "022", "1132": "021", "1133": "024"}
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of the programme a playing uses; a second playing on the same stack takes other parcels."""
+    """How much of the programme a playing uses; a second playing on the same stack needs other ground."""
 
     parcels: Sequence[Parcel]
     borrowers: Sequence[Borrower]
     loans_per_bank: int = 4
+    #: The last so many loans are lent up to the limit of their pledge: those feel a price fall first.
+    eager: int = len(BANKS)
     rows_per_import: int = 90
+    #: Prices are a bureau's own: with another bureau a playing begins from the price of the parameters.
+    bureau: str = BUREAU
 
     @property
     def whole(self) -> bool:
@@ -55,9 +59,20 @@ def full_plan() -> Plan:
 
 
 def short_plan(turn: int) -> Plan:
-    """A dozen parcels of one county, others each turn: for tests that play the story again and again."""
-    usable = [p for p in programme().parcels if _is_collateral(p)]
-    return Plan(usable[turn * 12 : turn * 12 + 12], borrowers(60)[turn * 6 :], loans_per_bank=1, rows_per_import=12)
+    """A dozen parcels of two counties: for tests that play the story again and again on one stack. Each turn is the
+    same story of another bureau, on ground so many times two degrees further west.
+    """
+    usable = [parcel for parcel in programme().parcels if _is_collateral(parcel)][:12]
+    parcels = [
+        replace(
+            parcel,
+            code=f"{parcel.code}-{turn}",
+            ring=tuple((round(longitude - 2 * turn, 7), latitude) for longitude, latitude in parcel.ring),
+        )
+        for parcel in usable
+    ]
+    bureau = BUREAU if turn == 0 else f"{BUREAU}-{turn}"
+    return Plan(parcels, borrowers(60), loans_per_bank=1, eager=2, rows_per_import=12, bureau=bureau)
 
 
 def _is_collateral(parcel: Parcel) -> bool:
@@ -84,7 +99,7 @@ class Story:
     stack: Stack
     account: Account
     plan: Plan
-    #: Called between readings: keeps the stack up, and lets a test do its worst.
+    #: Called before each request and between readings: keeps the stack up, and lets a test do its worst.
     meanwhile: Callable[[], None] = lambda: None
     assets: dict[str, dict[str, Any]] = field(default_factory=dict)
     loans: list[Loan] = field(default_factory=list)
@@ -101,7 +116,7 @@ class Story:
 
     def bureau(self) -> Person:
         """The bureau's clerk at the register."""
-        return self.person("sink", "bureau", BUREAU)
+        return self.person("sink", "bureau", self.plan.bureau)
 
     def officer(self, bank: str) -> Person:
         """A loan officer."""
@@ -208,8 +223,7 @@ class Story:
         with _bar("applying", wanted) as advance:
             while len(self.loans) < wanted:
                 bank = BANKS[len(self.loans) % len(BANKS)]
-                # The last loan of each bank is lent up to its limit: those feel a price fall first.
-                eager = len(self.loans) >= wanted - len(BANKS)
+                eager = len(self.loans) >= wanted - self.plan.eager
                 loan, answer = self._apply(bank, next(collateral), next(people), "0.98" if eager else "0.60")
                 if answer["state"] == "declined":
                     declined += 1
@@ -360,7 +374,7 @@ class Story:
             },
         )
         decision = {"payload_hash": curve["payload_hash"], "approve": True}
-        approved = self.person("sink", "bureau-approver", BUREAU).post(
+        approved = self.person("sink", "bureau-approver", self.plan.bureau).post(
             f"/v1/price-curves/{curve['id']}/approval", decision
         )
         self._job(approved["job_id"], "valuing the register anew")

@@ -5,16 +5,19 @@ A row compares the cost of ours with the cost of a reference that could not do l
 """
 
 import json
+import os
+import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison."""
+    """One comparison. Without a goal it is there to be known, not to be met."""
 
     area: str
     name: str
@@ -22,11 +25,58 @@ class Row:
     reference: float
     unit: str
     ratio: float
-    goal: float
-    met: bool
+    goal: float | None
+    target: float | None
+    met: bool | None
     smallest: float
     largest: float
     note: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        area: str,
+        name: str,
+        costs: Sequence[tuple[float, float]],
+        *,
+        unit: str,
+        goal: float | None,
+        target: float | None = None,
+        note: str = "",
+    ) -> "Row":
+        """A row of the costs of ours and of the reference, round by round; the first round only warms up."""
+        kept = costs[1:]
+        ratios = [theirs / own for own, theirs in kept]
+        ratio = statistics.median(ratios)
+        return cls(
+            area=area,
+            name=name,
+            ours=_short(statistics.median(own for own, _ in kept)),
+            reference=_short(statistics.median(theirs for _, theirs in kept)),
+            unit=unit,
+            ratio=_short(ratio),
+            goal=goal,
+            target=target,
+            met=None if goal is None else ratio >= goal,
+            smallest=_short(min(ratios)),
+            largest=_short(max(ratios)),
+            note=note,
+        )
+
+
+def measure(
+    what: str, ours: Callable[[], float], reference: Callable[[], float], rounds: int = 7
+) -> list[tuple[float, float]]:
+    """Run ours and the reference by turns, now one first and now the other; their costs, round by round."""
+    costs = []
+    for turn in range(rounds):
+        progress(f"{what}: round {turn + 1} of {rounds}")
+        if turn % 2:
+            theirs, own = reference(), ours()
+        else:
+            own, theirs = ours(), reference()
+        costs.append((own, theirs))
+    return costs
 
 
 def compare(
@@ -36,67 +86,71 @@ def compare(
     reference: Callable[[], float],
     *,
     unit: str,
-    goal: float,
+    goal: float | None,
+    target: float | None = None,
     rounds: int = 7,
     note: str = "",
 ) -> Row:
-    """Run ours and the reference by turns, forwards then backwards, drop the first round, keep the medians.
-
-    Each callable does its work once and returns its cost in `unit`.
-    """
-    costs: list[tuple[float, float]] = []
-    for turn in range(rounds):
-        if turn % 2:
-            theirs, own = reference(), ours()
-        else:
-            own, theirs = ours(), reference()
-        costs.append((own, theirs))
-    kept = costs[1:]
-    ratios = [theirs / own for own, theirs in kept]
-    ratio = statistics.median(ratios)
-    return Row(
-        area=area,
-        name=name,
-        ours=round(statistics.median(own for own, _ in kept), 3),
-        reference=round(statistics.median(theirs for _, theirs in kept), 3),
-        unit=unit,
-        ratio=round(ratio, 3),
-        goal=goal,
-        met=ratio >= goal,
-        smallest=round(min(ratios), 3),
-        largest=round(max(ratios), 3),
-        note=note,
-    )
+    """Measure, and keep the medians. Each callable does its work once and returns its cost in `unit`."""
+    costs = measure(f"{area}: {name}", ours, reference, rounds)
+    return Row.of(area, name, costs, unit=unit, goal=goal, target=target, note=note)
 
 
-def cpu_of(work: Callable[[], object], items: int) -> float:
-    """CPU of this process for one item of a piece of work. [µs]"""
-    before = time.process_time()
-    work()
-    return (time.process_time() - before) / items * 1e6
+def progress(text: str) -> None:
+    """Show what goes on: in place on a terminal, as lines elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
-def wall_of(work: Callable[[], object], items: int) -> float:
-    """Wall time for one item of a piece of work. [µs]"""
-    before = time.perf_counter()
-    work()
-    return (time.perf_counter() - before) / items * 1e6
+class Spent:
+    """CPU of this process and wall time since it was made."""
+
+    def __init__(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def per(self, items: int) -> tuple[float, float]:
+        """CPU and wall time for one of so many items. [µs]"""
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        return cpu / items * 1e6, wall / items * 1e6
 
 
-def write(rows: list[Row], folder: Path) -> str:
+def write(rows: Sequence[Row], folder: Path) -> str:
     """Write report.json and report.md; returns the table."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    (folder / "report.json").write_text(
+        json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     lines = [
-        "| area | what | ours | reference | unit | ratio (range) | goal | met |",
+        "| area | what | ours | reference | unit | ratio (range) | goal → target | met |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.area} | {r.name} | {r.ours} | {r.reference} | {r.unit} | {r.ratio} ({r.smallest}–{r.largest}) | {r.goal}"
-        f" | {'yes' if r.met else 'no'} |"
+        f"| {r.area} | {r.name} | {r.ours} | {r.reference} | {r.unit} | {r.ratio} ({r.smallest}–{r.largest})"
+        f" | {_goal(r)} | {'–' if r.met is None else 'yes' if r.met else 'no'} |"
         for r in rows
     ]
     table = "\n".join(lines)
-    notes = "\n".join(f"* {r.name}: {r.note}" for r in rows if r.note)
-    (folder / "report.md").write_text(f"{table}\n\n{notes}\n", encoding="utf-8")
+    notes = "\n".join(f"* **{r.name}**: {r.note}." for r in rows if r.note)
+    (folder / "report.md").write_text(f"# Measurements\n\n{machine()}\n\n{table}\n\n{notes}\n", encoding="utf-8")
     return table
+
+
+def machine() -> str:
+    """What it was measured on, and how busy that was with other things."""
+    return (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}; load"
+        f" over the last 1, 5 and 15 minutes {', '.join(f'{load:.1f}' for load in os.getloadavg())}. A ratio is"
+        " reference ÷ ours in the same round; median of the rounds, smallest and largest in brackets."
+    )
+
+
+def _goal(row: Row) -> str:
+    if row.goal is None:
+        return "–"
+    return f"{row.goal}" if row.target is None else f"{row.goal} → {row.target}"
+
+
+def _short(value: float) -> float:
+    return round(value, 3) if value < 100 else round(value, 1)

@@ -75,6 +75,6 @@ def test_throughput_of_the_relay(
     size = sum(len(m.value or b"") + sum(len(n) + len(v) for n, v in m.headers) for m in messages) / len(messages)
     with capsys.disabled():
         print(
-            f"\n{broker.name}: relay {MANY / wall:.0f} events/s of {size:.0f} B, bare producer {MANY / bare_wall:.0f}/s:"
-            f" {bare_wall / wall:.2f} of its speed, {bare_cpu / cpu:.2f} in CPU"
+            f"\n{broker.name}: relay {MANY / wall:.0f} events/s of {size:.0f} B,"
+            f" bare producer {MANY / bare_wall:.0f}/s: {bare_wall / wall:.2f} of its speed, {bare_cpu / cpu:.2f} in CPU"
         )

@@ -141,7 +141,7 @@ def test_a_tombstone_is_passed_over(here: Database, configured: Settings) -> Non
                 producer.send(TOPIC, None, str(loan).encode(), partition=partition).get(10)
         write(here, withdrawn(loan, "2"))
         assert eventually(lambda: worker.door.consumer.counts["applied"] == 2)
-        assert worker.door.consumer.counts["tombstones"] == 3
+        assert eventually(lambda: worker.door.consumer.counts["tombstones"] == 3)
     with here.worker.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM dead_letters")) == 0
 

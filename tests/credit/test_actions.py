@@ -528,6 +528,32 @@ def test_a_lapsed_policy_breaks_a_covenant_and_a_new_one_heals_it(story: Story) 
     assert story.state() == "performing"
 
 
+def test_a_forest_whose_lien_was_struck_out_counts_no_more(story: Story) -> None:
+    story.tell(valued(OTHER_ASSET, county="youyu"))
+    both = [{"asset_id": str(asset), "tonnes": "20000"} for asset in (ASSET, OTHER_ASSET)]
+    story.to("binding", assets=both)
+    story.tell(story.placed(ASSET), story.placed(OTHER_ASSET), story.bound(), story.issued())
+    story.post("disbursement")
+    story.tell(story.pledge_released(OTHER_ASSET, "struck out by the register"))
+    loan = story.loan()
+    assert loan["state"] == "margin_called"
+    assert loan["covenants"]["loan_to_value"] == "0.83333333"
+    assert loan["covenants"]["reasons"][0]["code"] == "pledge_released"
+    story.tell(story.pledge_released(ASSET, "struck out by the register"))
+    loan = story.loan()
+    assert loan["covenants"]["loan_to_value"] is None
+    assert loan["covenants"]["shortfall"] == amount(1_000_000)
+
+
+def test_a_debt_on_next_to_nothing_has_no_ratio(story: Story) -> None:
+    story.to("performing")
+    story.value(2, "0.02")
+    (called,) = story.told(credit.MarginCalled)
+    assert called.loan_to_value is None
+    story.value(3, "0.02")
+    assert story.apply()["decision"]["loan_to_value"] == {"p10": None, "p50": None}
+
+
 def test_a_guarantee_let_go_breaks_a_covenant(story: Story) -> None:
     story.to("performing")
     story.tell(story.released("limit withdrawn"))

@@ -1,12 +1,16 @@
 """The Kafka door of credit: what the legs tell in whatever order, twice, late, or about somebody else's loan."""
 
 import itertools
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
+from services.credit.actions import servicing
 from services.credit.consumers import DOOR, HANDLERS, tenant_of
 from services.credit.tables import Loan
 from shared import clock
@@ -227,6 +231,27 @@ def test_a_claim_repays_principal_first_and_the_rest_is_the_borrower_s(story: St
     assert last.amount == last.principal + last.interest == 600_000 + interest
 
 
+def test_a_claim_told_again_in_another_event_counts_once(story: Story) -> None:
+    story.to("performing")
+    claim = uuid4()
+    story.tell(story.claim_paid(1000, claim), story.claim_paid(1000, claim))
+    assert story.loan()["balance"]["principal"] == amount(999_000)
+
+
+def test_a_guarantee_whose_parts_do_not_divide_is_still_priced(story: Story) -> None:
+    story.to("structuring")
+    reserved = story.reserved()
+    sixths = type(reserved.shares)(
+        primary=money("166666.67"),
+        province=money("166666.67"),
+        national=money("666666.66"),
+        bank=money(0),
+        pool=money(0),
+    )
+    story.tell(story.quoted(), story.reserved(shares=sixths))
+    assert story.state() == "proposed"
+
+
 def test_a_claim_cures_a_margin_call(story: Story) -> None:
     story.to("performing")
     story.value(2, 1_400_000)
@@ -334,3 +359,22 @@ def test_a_valuation_reaches_only_the_banks_that_watch_the_forest(credit_db: Dat
     assert tested is not None
     assert isinstance(other, sink.CarbonAssetValued)
     assert story.told(credit.MarginCalled) == []
+
+
+def test_a_valuation_that_comes_while_the_money_flows_is_tested_on_the_loan(
+    credit_db: Database, sealed: Callable[..., Any]
+) -> None:
+    story = Story(credit_db)
+    story.to("ready")
+    fallen = threading.Thread(target=story.value, args=(2, 1_000_000))
+    with sealed(credit_db.sessions, BANK) as session:
+        servicing.disburse(session, story.loan_id)
+        session.flush()
+        fallen.start()
+        # The valuation waits for the row that the disbursement holds.
+        with credit_db.sessions() as looking:
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while fallen.is_alive() and not looking.scalar(waiting):
+                looking.rollback()
+    fallen.join()
+    assert story.state() == "margin_called"

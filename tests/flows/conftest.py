@@ -6,6 +6,7 @@ import pytest
 
 from deploy.embedded import EmbeddedPostgres
 from tests.conftest import Database, empty
+from tests.flows.invariants import Books
 from tests.harness import Town
 
 
@@ -15,3 +16,12 @@ def town(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterator
     yield Town(databases)
     for database in databases.values():
         empty(database, postgres)
+
+
+@pytest.fixture
+def books(databases: dict[str, Database]) -> Iterator[Books]:
+    """The four databases, opened to be read whole; every row is gone afterwards."""
+    opened = Books(databases).open()
+    yield opened
+    opened.empty()
+    opened.close()

@@ -17,7 +17,6 @@ from services.credit.tables import Valuation
 from shared import money
 from shared.events.parts import Reason
 
-
 #: A loan to value from here on says no more than that the pledge is worth next to nothing.
 LARGEST_RATIO = 1_000_000.0
 

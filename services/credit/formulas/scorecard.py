@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import Any
 
 FeatureValue = float | bool | str | None
@@ -239,7 +240,9 @@ def log_odds_sd(
     """
     spread = sum(attribute_variances)
     for line, left in zip(covariance, design, strict=True):
-        spread += left * sum(cell * right for cell, right in zip(line, design, strict=True))
+        if len(line) != len(design):
+            raise ValueError(f"a line of the covariance has {len(line)} cells, {len(design)} are expected")
+        spread += left * sum(map(mul, line, design))
     return round(math.sqrt(spread), 12)
 
 

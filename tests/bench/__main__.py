@@ -1,0 +1,34 @@
+"""`make bench`: measure, write var/bench/report.json and report.md, print the table. `python -m tests.bench http`
+measures one area only.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from deploy.embedded import EmbeddedPostgres
+from tests.bench import consumer, database, events, http
+from tests.bench.harness import Row, progress, write
+
+AREAS = {"http": http.rows, "database": database.rows, "events": events.rows, "consumer": consumer.rows}
+FOLDER = Path("var/bench")
+
+
+def main(wanted: list[str]) -> None:
+    """Measure the areas wanted, or all."""
+    if unknown := set(wanted) - set(AREAS):
+        sys.exit(f"no such area: {', '.join(sorted(unknown))}. Areas: {', '.join(AREAS)}")
+    started = time.monotonic()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="hw-bench-") as folder, EmbeddedPostgres(Path(folder)) as postgres:
+        for area in wanted or AREAS:
+            rows += AREAS[area](postgres)
+    table = write(rows, FOLDER)
+    progress(f"measured for {time.monotonic() - started:.0f} s\n")
+    print(table)
+    print(f"\nwritten to {FOLDER}/report.json and {FOLDER}/report.md")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

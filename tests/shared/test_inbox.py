@@ -1,0 +1,120 @@
+"""The inbox where events wait for each other, are refused, replayed, or come under a wrong name."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from shared import inbox
+from shared.errors import RefusalError
+from shared.events.base import REGISTRY
+from shared.events.credit import LoanWithdrawn
+from shared.inbox import Consumer
+from tests.conftest import Database
+from tests.harness import record
+
+BANK = "bank-yanmen"
+
+
+def withdrawn(loan: Any, reason: str) -> LoanWithdrawn:
+    return LoanWithdrawn(loan_id=loan, bank=BANK, insurer="i", guarantor="g", reason=reason)
+
+
+def applied(database: Database) -> list[int]:
+    with database.worker.connect() as connection:
+        return list(connection.scalars(text("SELECT sequence FROM inbox ORDER BY sequence")))
+
+
+def parked(database: Database) -> int:
+    with database.worker.connect() as connection:
+        return int(connection.scalar(text("SELECT count(*) FROM inbox_parked")) or 0)
+
+
+def listening(*refused: str) -> Consumer:
+    def handler(session: Any, event: Any) -> None:
+        if event.reason in refused:
+            raise RefusalError(f"no {event.reason}")
+
+    return Consumer("credit", {LoanWithdrawn: handler}, lambda event: BANK)
+
+
+def test_a_refused_event_that_waited_takes_only_itself_down(credit_db: Database) -> None:
+    loan, consumer = uuid4(), listening("2")
+    one, two, three = (record(withdrawn(loan, str(n)), n, offset=n) for n in (1, 2, 3))
+    inbox.receive(credit_db.worker_sessions, consumer, [two], "one")
+    inbox.receive(credit_db.worker_sessions, consumer, [three], "one")
+    inbox.receive(credit_db.worker_sessions, consumer, [one], "one")
+    assert applied(credit_db) == [1, 3]
+    assert parked(credit_db) == 0
+    with credit_db.worker_sessions() as session:
+        (letter,) = inbox.dead_letters(session)
+        assert letter.offset == two.offset
+        assert inbox.offsets(session, "one") == {("credit.events", 0): one.offset + 1}
+
+
+def test_what_waited_behind_a_dead_letter_goes_on(credit_db: Database) -> None:
+    loan, consumer = uuid4(), listening("1")
+    one, two = (record(withdrawn(loan, str(n)), n) for n in (1, 2))
+    inbox.receive(credit_db.worker_sessions, consumer, [two])
+    inbox.receive(credit_db.worker_sessions, consumer, [one])
+    assert applied(credit_db) == [2]
+    assert parked(credit_db) == 0
+
+
+def test_replays_follow_the_order_of_the_aggregate(credit_db: Database) -> None:
+    loan, consumer = uuid4(), listening()
+    records = [record(withdrawn(loan, str(n)), n) for n in (1, 2, 3)]
+    known = REGISTRY.pop(LoanWithdrawn.type_name())
+    try:
+        inbox.receive(credit_db.worker_sessions, consumer, [*records[:2], *records[:2]])
+    finally:
+        REGISTRY[known.type_name()] = known
+    inbox.receive(credit_db.worker_sessions, consumer, records[2:])
+    with credit_db.worker_sessions() as session:
+        second, first = inbox.dead_letters(session)
+    with credit_db.worker_sessions() as session, pytest.raises(RefusalError, match=r"number 1 of .* comes first"):
+        inbox.replay(session, consumer, second.id)
+    for letter in (first, second):
+        with credit_db.worker_sessions.begin() as session:
+            assert inbox.replay(session, consumer, letter.id) == "applied"
+    assert applied(credit_db) == [1, 2]
+    assert inbox.receive_waiting(credit_db.worker_sessions, consumer) == 1
+    assert inbox.receive_waiting(credit_db.worker_sessions, consumer) == 0
+    assert applied(credit_db) == [1, 2, 3]
+
+
+def test_a_waiting_event_that_can_no_longer_be_read_becomes_a_dead_letter(credit_db: Database) -> None:
+    loan, consumer = uuid4(), listening()
+    one, two = (record(withdrawn(loan, str(n)), n) for n in (1, 2))
+    inbox.receive(credit_db.worker_sessions, consumer, [two])
+    with credit_db.worker_sessions.begin() as session:
+        session.execute(text("UPDATE inbox_sequences SET last = 1"))
+    known = REGISTRY.pop(LoanWithdrawn.type_name())
+    try:
+        assert inbox.receive_waiting(credit_db.worker_sessions, consumer) == 1
+    finally:
+        REGISTRY[known.type_name()] = known
+    assert parked(credit_db) == 0
+    with credit_db.worker_sessions() as session:
+        assert len(inbox.dead_letters(session)) == 1
+    inbox.receive(credit_db.worker_sessions, consumer, [one])
+    assert applied(credit_db) == []
+
+
+def test_a_wait_that_is_cut_short_makes_no_dead_letter(credit_db: Database) -> None:
+    class Cut(Exception):
+        pass
+
+    def busy(session: Any, event: Any) -> None:
+        session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'busy' USING ERRCODE = '40P01'; END $$"))
+
+    def pause(attempt: int) -> None:
+        raise Cut
+
+    consumer = Consumer("credit", {LoanWithdrawn: busy}, lambda event: BANK)
+    with pytest.raises(Cut):
+        inbox.receive(credit_db.worker_sessions, consumer, [record(withdrawn(uuid4(), "1"))], "one", pause)
+    with credit_db.worker_sessions() as session:
+        assert not inbox.dead_letters(session)
+        assert inbox.offsets(session, "one") == {}
