@@ -163,7 +163,9 @@ class Money(fields.Nested):
 
     def document_bounds(self) -> None:
         """Let the document say which amounts are taken."""
-        self.metadata["properties"] = {"amount": {"pattern": decimal_pattern(2, self.minimum, self.maximum)}}
+        example = min(max(self.minimum, Decimal("1000000.00")), self.maximum)
+        amount = {"pattern": decimal_pattern(2, self.minimum, self.maximum), "example": format(example, "f")}
+        self.metadata = {**self.metadata, "properties": {"amount": amount}}
 
     def _serialize(self, nested_obj: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         if nested_obj is None:
@@ -207,6 +209,16 @@ class Quantity(fields.Field[Decimal]):
         if (self.minimum is not None and read < self.minimum) or (self.maximum is not None and read > self.maximum):
             raise ValidationError(f"A value from {self.minimum} to {self.maximum} is expected.")
         return read or abs(read)  # "-0" is zero
+
+
+class Names(fields.List[str]):
+    """Texts of our own, written as they are."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(fields.String(), **more)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else list(value)
 
 
 class Whole(fields.Integer):

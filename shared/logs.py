@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -17,36 +18,45 @@ SECRET = frozenset({"authorization", "token", "password", "secret", "cursor_key"
 
 def set_up(kind: str, **bound: str) -> None:
     """Configure logging for a process: `json` or `console`."""
+    # Plain tracebacks: the pretty ones print local variables, and bodies are among them.
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
 
-    def whence(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Say which process it is and which request it goes back to, in whatever thread."""
-        parent = trace.traceparent()
-        if parent:
+    def write(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+        """Say when and how bad it was, which process says it and which request it goes back to."""
+        if parent := trace.traceparent():
             event["request_id"], event["trace_id"] = trace.request_id(), parent[3:35]
         event.update(bound)
-        return event
+        event["level"] = level
+        event["timestamp"] = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+        if not SECRET.isdisjoint(event):
+            event.update(dict.fromkeys(SECRET & set(event), "…"))
+        if kind == "console":
+            return console(logger, level, event)
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(logger, level, event)
+        return _ENCODER.encode(event)
 
-    shared: list[Any] = [
-        whence,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _redact,
-    ]
-    last: list[Any] = (
-        # Plain tracebacks: the pretty ones print local variables, and bodies are among them.
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)]
-        if kind == "console"
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
-    )
-    structlog.configure(
-        processors=[*shared, *last], logger_factory=lambda *_: _Lines(), cache_logger_on_first_use=True
-    )
-    # Libraries write through the standard library: warnings and worse only, on the same stream.
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True
-    )
+    # One processor: a line is written for each request, and each further step of its way costs as much as all of this.
+    structlog.configure(processors=[write], logger_factory=lambda *_: _Lines(), cache_logger_on_first_use=True)
+    # Libraries write through the standard library: warnings and worse only, in the same form on the same stream.
+    logging.basicConfig(handlers=[_Borrowed()], level=logging.WARNING, force=True)
     # waitress warns once for each waiting request; the depth of its queue is a metric, not a thousand lines.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # The Kafka client warns of each step of its loop that took a tenth of a second. On a busy machine every one does,
+    # and the one of ours that asks the database where to go on may; the limits of the group are many times that.
+    logging.getLogger("kafka.net.selector").addFilter(lambda record: "threshold" not in str(record.msg))
+
+
+class _Borrowed(logging.Handler):
+    """Writes what libraries say as if it were ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, with the library's name for where it comes from."""
+        more = {"exc_info": record.exc_info} if record.exc_info else {}
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        getattr(structlog.get_logger(), level)(record.getMessage(), logger=record.name, **more)
 
 
 class _Lines:
@@ -63,18 +73,4 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
-def _json(event: Any, **more: Any) -> str:
-    # One encoder for all lines, unless something in the line needs the way round that structlog offers.
-    try:
-        return _ENCODER.encode(event)
-    except TypeError:
-        return json.dumps(event, ensure_ascii=False, **more)
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
-
-
-def _redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if not SECRET.isdisjoint(event):
-        event.update(dict.fromkeys(SECRET & set(event), "…"))
-    return event
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)

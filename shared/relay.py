@@ -269,15 +269,19 @@ def run(
             try:
                 broker = make_broker()
                 relay = Relay(connection, broker, token)
-                checked = 0.0
+                checked, rest = 0.0, idle
                 while not stopping():
                     if time.monotonic() - checked > 1.0:
                         if relay.follow(broker.cluster_id()):
                             log.warning("another cluster answers: sending every event again")
                             break  # with a new sender: topics and the producer's identity were those of the old one
                         checked = time.monotonic()
-                    if not relay.drain():
-                        time.sleep(idle)
+                    if relay.drain():
+                        rest = idle
+                    else:
+                        # Look often while events come, seldom while none do: each look is a few round trips.
+                        time.sleep(rest)
+                        rest = min(rest * 1.5, max(idle, LONGEST_REST))
                     pause = 0.1
             except BrokerError as error:
                 log.warning("the broker does not answer", error=str(error)[:200])
@@ -293,6 +297,10 @@ def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and not stopping():
         time.sleep(min(0.1, seconds))
+
+
+#: How long the relay rests at most between two looks into an outbox that stays empty. [s]
+LONGEST_REST = 0.1
 
 
 class BrokerError(RuntimeError):

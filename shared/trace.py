@@ -22,9 +22,7 @@ def begin(traceparent: str | None = None, request_id: str | None = None) -> Begu
     fresh = os.urandom(36).hex()
     trace_id = traceparent[3:35] if traceparent and known else fresh[:32]
     believed = request_id and _REQUEST_ID.fullmatch(request_id)
-    return _current.set(
-        (f"00-{trace_id}-{fresh[32:48]}-01", request_id if request_id and believed else fresh[48:])
-    )
+    return _current.set((f"00-{trace_id}-{fresh[32:48]}-01", request_id if request_id and believed else fresh[48:]))
 
 
 def end(begun: Begun) -> None:

@@ -13,7 +13,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
@@ -26,6 +26,7 @@ import flask_swagger_ui
 import structlog
 from flask import Blueprint as FlaskBlueprint
 from flask import Flask, Request, Response, current_app, g, jsonify, request, send_from_directory
+from flask.json.provider import DefaultJSONProvider
 from flask.typing import ResponseReturnValue
 from flask_smorest.utils import get_appcontext
 from marshmallow import RAISE, fields, validate
@@ -175,7 +176,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             if keeps:
                 parameters.append(_DRY_RUN)
             if method != "GET":
-                refusals += [400, 409, 415, 422]
+                refusals += [400, 409, 413, 415, 422]
+            else:
+                refusals += [400, 422] if "query" in taken else [422]
             if "<" in rule:
                 refusals.append(404)
             documented = self.doc(
@@ -306,8 +309,29 @@ _KINDS = {
 }
 
 
+class _Json(DefaultJSONProvider):
+    """JSON as it is: keys in our order, characters as themselves, no spaces; one encoder for all answers."""
+
+    sort_keys, ensure_ascii = False, False
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self._encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=self.default)
+
+    def dumps(self, obj: Any, **more: Any) -> str:
+        """Write JSON."""
+        return super().dumps(obj, **more) if more else self._encoder.encode(obj)
+
+    def response(self, *args: Any, **named: Any) -> Response:
+        """An answer with a line of JSON."""
+        text = self.dumps(self._prepare_response_obj(args, named))
+        return Response(f"{text}\n", mimetype=self.mimetype)
+
+
 class _App(Flask):
     """Flask without asking, at each step of each request, whether a function is asynchronous: none is."""
+
+    json_provider_class = _Json
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Give the function back."""
@@ -328,8 +352,6 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
         PROPAGATE_EXCEPTIONS=False,
     )
     app.url_map.merge_slashes = False  # one address for each resource, and no redirect
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["heartwood"] = service
     metrics = app.extensions["heartwood.metrics"] = Metrics()
 
@@ -367,14 +389,14 @@ _DEFAULT_HEADERS = (
 
 def _begin(service: Service) -> None:
     """Before any view: begin the trace, know the caller, refuse what is not JSON."""
-    # The request itself, since each attribute taken by way of the proxy is looked up anew.
+    # The things themselves, since each attribute taken by way of a proxy is looked up anew.
     asked: Request = request._get_current_object()  # type: ignore[attr-defined]
-    headers = asked.headers
-    g.started = time.perf_counter()
-    g.trace = trace.begin(headers.get("traceparent"), headers.get("X-Request-Id"))
+    kept, headers = g._get_current_object(), asked.headers
+    kept.started = time.perf_counter()
+    kept.trace = trace.begin(headers.get("traceparent"), headers.get("X-Request-Id"))
     if asked.path in PUBLIC or asked.path.startswith("/v1/docs/"):
         return
-    g.principal = service.verifier.principal(headers.get("Authorization"))
+    kept.principal = service.verifier.principal(headers.get("Authorization"))
     if asked.method in ("POST", "PUT", "PATCH") and asked.mimetype != "application/json":
         has_body = bool(asked.content_length or asked.mimetype or "Transfer-Encoding" in headers)
         if has_body:
@@ -484,6 +506,8 @@ def _answer_query(view: Callable[..., Any], path: dict[str, Any]) -> Response:
 
     def once() -> Response:
         with service.sessions() as session:
+            # One moment for all it reads: a loan and its guarantee are two rows, and an event may come in between.
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             act_for(session, principal.institution)
             response = _etag(current_app.make_response(view(session, **path)))
             session.rollback()
@@ -498,10 +522,32 @@ def _answer_question(view: Callable[..., Any], path: dict[str, Any]) -> Response
     service = _service()
 
     def once() -> Response:
-        with service.sessions() as session:
+        with closing(_Unopened(service.sessions)) as session:
             return current_app.make_response(view(session, **path))
 
     return _persistently(once)
+
+
+class _Unopened:
+    """A session that opens when it is first used: most questions never read the database."""
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+        self._opened: Session | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Open, and go on as the session itself."""
+        if self._opened is None:
+            self._opened = self._sessions()
+        return getattr(self._opened, name)
+
+    def flush(self) -> None:
+        """Write nothing: there is nothing that a question keeps."""
+
+    def close(self) -> None:
+        """Let go of the session, if there is one."""
+        if self._opened is not None:
+            self._opened.close()
 
 
 @contextmanager
