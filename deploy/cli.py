@@ -1,5 +1,6 @@
 """The one console command, `heartwood`: it runs the stack, one role of it, and what operators need."""
 
+import errno
 import importlib
 import json
 import signal
@@ -11,9 +12,13 @@ from uuid import UUID
 
 import click
 from rich.console import Console
-from rich.table import Table
-from sqlalchemy import select
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+from sqlalchemy import make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from deploy.embedded import ChildError
 from deploy.issuer import ROLES, DevelopmentIssuer
 from deploy.stack import DEFAULT_PORT, Stack, StackError, running
 from shared import audit, db, inbox, logs, schema
@@ -23,6 +28,7 @@ from shared.settings import Settings, SettingsError, settings
 
 console = Console()
 STATE = Path("var/stack")
+ADDRESS = "postgresql+psycopg://user:password@host/database"
 service_argument = click.argument("service", type=click.Choice(SERVICES))
 
 
@@ -35,9 +41,22 @@ def main() -> None:
     """Run the command; say in one line what is wrong."""
     try:
         heartwood(standalone_mode=True)
-    except (SettingsError, StackError, schema.SchemaError, RefusalError) as error:
-        console.print(f"[red]{error}[/red]", highlight=False)
-        sys.exit(1)
+    except (SettingsError, StackError, ChildError, schema.SchemaError, RefusalError) as error:
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        _refuse(
+            "the port is taken: set HEARTWOOD_PORT or HEARTWOOD_METRICS_PORT to another, or stop what listens there"
+        )
+    except DBAPIError as error:
+        _refuse(f"the database does not do it: {str(error.orig).splitlines()[0]}")
+
+
+def _refuse(what: str) -> None:
+    # As it is, whatever brackets it has, and on one line however narrow the terminal.
+    console.print(Text(what, style="red"), soft_wrap=True)
+    sys.exit(1)
 
 
 # -- roles ------------------------------------------------------------------------------------------------------------
@@ -47,6 +66,7 @@ def main() -> None:
 @service_argument
 def serve(service: str) -> None:
     """Serve a service's HTTP API."""
+    _end_when_told()
     from deploy.serve import serve as run
 
     configured = settings()
@@ -59,6 +79,7 @@ def serve(service: str) -> None:
 @service_argument
 def work(service: str) -> None:
     """Run a service's relay, consumer, timers and jobs."""
+    _end_when_told()
     from shared.worker import Worker
 
     configured = settings()
@@ -100,8 +121,16 @@ def up(state: Path, port: int, broker_port: int | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, _: stopping.append(n))
     began = time.monotonic()
-    with running(Stack(state, port, broker_port, say=lambda line: console.print(f"[dim]· {line}[/dim]"))) as stack:
-        _welcome(stack, time.monotonic() - began)
+    stack = Stack(
+        state,
+        port,
+        broker_port,
+        say=lambda line: console.print(f"· {line}", style="dim", markup=False, soft_wrap=True),
+        stopping=lambda: bool(stopping),
+    )
+    with running(stack):
+        if not stopping:
+            _welcome(stack, time.monotonic() - began)
         while not stopping:
             stack.supervise()
             time.sleep(0.2)
@@ -171,9 +200,9 @@ def doctor(state: Path, port: int) -> None:
     findings = examine(state, port)
     for finding in findings:
         mark = "[green]ok  [/green]" if finding.ok else "[red]bad [/red]"
-        console.print(f"{mark} {finding.what}: {finding.found}", highlight=False)
+        console.print(f"{mark} {finding.what}: {escape(finding.found)}", highlight=False, soft_wrap=True)
         if not finding.ok:
-            console.print(f"     → {finding.fix}", highlight=False)
+            console.print(f"     → {finding.fix}", highlight=False, soft_wrap=True)
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -220,10 +249,11 @@ def dead_list(limit: int) -> None:
     """List the dead letters that were not replayed."""
     with _worker_sessions()() as session:
         letters = inbox.dead_letters(session, limit)
-    table = Table("id", "at", "topic", "partition", "offset", "reason")
+    # The id whole, however narrow the terminal: the other two commands ask for it.
+    table = Table(Column("id", no_wrap=True, min_width=36), "at", "from", Column("reason", overflow="fold"))
     for letter in letters:
-        where = (letter.topic, str(letter.partition), str(letter.offset))
-        table.add_row(str(letter.id), f"{letter.at:%Y-%m-%d %H:%M:%S}", *where, letter.reason)
+        where = f"{letter.topic} {letter.partition}/{letter.offset}"
+        table.add_row(str(letter.id), f"{letter.at:%Y-%m-%d %H:%M:%S}", where, Text(letter.reason))
     console.print(table if letters else "no dead letters")
 
 
@@ -269,14 +299,28 @@ def audit_verify(institutions: tuple[str, ...]) -> None:
         for institution in sorted(names):
             found = audit.verify(session, institution)
             broken += found is not None
-            console.print(f"{institution}: {f'entry {found.number}: {found.what}' if found else 'the chain holds'}")
+            what = f"entry {found.number}: {found.what}" if found else "the chain holds"
+            console.print(f"{institution}: {what}", highlight=False, markup=False, soft_wrap=True)
     sys.exit(1 if broken else 0)
+
+
+def _end_when_told() -> None:
+    """End well from the beginning; what serves or works later takes the order in its own way. A migration that is
+    told to end does not: it is not done then, and must not look so.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _need(configured: Settings, name: str) -> None:
     value = getattr(configured, name.removeprefix("HEARTWOOD_").lower())
     if not value:
         raise SettingsError(f"{name} is missing: set it, or {name}_FILE")
+    try:
+        readable = make_url(value).drivername == make_url(ADDRESS).drivername
+    except (ArgumentError, ValueError):
+        readable = False
+    if not readable:  # not in the words of the library, which repeat it, password and all
+        raise SettingsError(f"{name} is not the address of a database: write {ADDRESS}")
 
 
 if __name__ == "__main__":

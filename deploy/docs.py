@@ -5,12 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deploy.issuer import ROLES
 from shared.events import REGISTRY, TOPICS, json_schema
 from shared.schema import SERVICES
 from shared.settings import settings
 
 #: No document needs a database; an engine only connects when it is used.
 _NOWHERE = {"HEARTWOOD_DATABASE_URL": "postgresql+psycopg://nobody@/nowhere", "HEARTWOOD_JWKS": "nowhere"}
+
+_BINDING = "0.5.0"
 
 
 def write(folder: Path, check: bool = False) -> list[Path]:
@@ -31,7 +34,8 @@ def documents(folder: Path) -> dict[Path, str]:
     for name, event in REGISTRY.items():
         made[folder / "events" / f"{name}.json"] = json_schema(event)
     made[folder / "asyncapi.json"] = asyncapi()
-    return {path: json.dumps(data, indent=2, ensure_ascii=False) + "\n" for path, data in made.items()}
+    texts = {path: json.dumps(data, indent=2, ensure_ascii=False) + "\n" for path, data in made.items()}
+    return texts | {folder / "roles.md": roles()}
 
 
 def openapi(service: str) -> dict[str, Any]:
@@ -39,6 +43,32 @@ def openapi(service: str) -> dict[str, Any]:
     app = importlib.import_module(f"services.{service}.app").create_app(settings(_NOWHERE))
     document: dict[str, Any] = app.test_client().get("/v1/openapi.json").get_json()
     return document
+
+
+def roles() -> str:
+    """Which role may do what: every operation of every service, by the scopes that the issuer gives to each role."""
+    lines = [
+        "# Roles and routes",
+        "",
+        "Made by `make docs` from the scopes of the routes and of the development issuer's roles. A ✓ says that a",
+        "token of the role carries the scope. Whose resources it reaches is a matter of the institution.",
+    ]
+    for service in SERVICES:
+        lines += [
+            "",
+            f"## {service}",
+            "",
+            f"| Operation | Scope | {' | '.join(ROLES)} |",
+            "|---|---" + "|---" * len(ROLES) + "|",
+        ]
+        for path, operations in openapi(service)["paths"].items():
+            for method, operation in operations.items():
+                if method == "parameters":
+                    continue
+                (scope,) = operation["security"][0]["bearer"]
+                marks = " | ".join("✓" if scope in scopes else "" for scopes in ROLES.values())
+                lines.append(f"| {method.upper()} {path} | {scope} | {marks} |")
+    return "\n".join(lines) + "\n"
 
 
 def asyncapi() -> dict[str, Any]:
@@ -51,6 +81,9 @@ def asyncapi() -> dict[str, Any]:
             "contentType": "application/json",
             "headers": {"$ref": "#/components/schemas/Envelope"},
             "payload": {"$ref": f"./events/{name}.json"},
+            "bindings": {
+                "kafka": {"key": {"type": "string", "description": f"`{event.KEY}`"}, "bindingVersion": _BINDING}
+            },
         }
         for name, event in REGISTRY.items()
     }
@@ -63,10 +96,17 @@ def asyncapi() -> dict[str, Any]:
             "address": topic,
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in inside},
             "bindings": {
-                "kafka": {"topicConfiguration": {"cleanup.policy": ["compact" if topic in states else "delete"]}}
+                "kafka": {
+                    "topicConfiguration": {"cleanup.policy": ["compact" if topic in states else "delete"]},
+                    "bindingVersion": _BINDING,
+                }
             },
         }
-        operations[f"send.{topic}"] = {"action": "send", "channel": {"$ref": f"#/channels/{topic}"}}
+        operations[f"{topic.split('.')[0]}.sends.{topic}"] = {
+            "action": "send",
+            "channel": {"$ref": f"#/channels/{topic}"},
+            "messages": [{"$ref": f"#/channels/{topic}/messages/{name}"} for name in inside],
+        }
     for service in SERVICES:
         handled = importlib.import_module(f"services.{service}.consumers").HANDLERS
         for topic in sorted({event.TOPIC for event in handled}):
@@ -81,6 +121,8 @@ def asyncapi() -> dict[str, Any]:
             }
     return {
         "asyncapi": "3.0.0",
+        "id": "urn:heartwood:events",
+        "defaultContentType": "application/json",
         "info": {
             "title": "Heartwood events",
             "version": "1.0.0",
@@ -91,10 +133,6 @@ def asyncapi() -> dict[str, Any]:
         "operations": operations,
         "components": {"messages": messages, "schemas": {"Envelope": _envelope()}},
     }
-
-
-def _policy(topic: str, states: dict[Any, Any]) -> str:
-    return "compact" if topic in states else "delete"
 
 
 def _envelope() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What keeps Heartwood from running on a machine, each finding with its fix."""
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -70,7 +71,7 @@ def _disk(state: Path) -> Iterator[Finding]:
         place = place.parent if place.parent != place else Path()
     free = shutil.disk_usage(place).free / 1e9
     yield Finding("disk", free > 2, f"{free:.1f} GB free", "free at least 2 GB, or choose another --state")
-    writable = os.access(place, os.W_OK)
+    writable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
     yield Finding("state folder", writable, str(state), "choose a --state that you may write to")
 
 
@@ -80,23 +81,38 @@ def _clock() -> Iterator[Finding]:
 
 
 def _ports(port: int) -> Iterator[Finding]:
-    for offset, service in enumerate(SERVICES):
+    wanted = {port + offset: service for offset, service in enumerate(SERVICES)}
+    wanted |= {port + 100 + offset: f"{service}'s worker" for offset, service in enumerate(SERVICES)}
+    for number, user in wanted.items():
         with socket.socket() as probe:
             probe.settimeout(0.3)
-            taken = probe.connect_ex((HOST, port + offset)) == 0
+            taken = probe.connect_ex((HOST, number)) == 0
         found = "taken" if taken else "free"
-        yield Finding(f"port {port + offset} ({service})", not taken, found, "stop what listens there, or use --port")
+        yield Finding(f"port {number} ({user})", not taken, found, "stop what listens there, or use --port")
 
 
 def _stack(note: Path) -> Iterator[Finding]:
     running = json.loads(note.read_text(encoding="utf-8"))
-    alive = Path(f"/proc/{running['pid']}").exists() or not Path("/proc").exists()
-    yield Finding("stack", alive, f"process {running['pid']}", "it was killed: run `make up` again, nothing is lost")
+    fix = "it was killed: run `heartwood up` again with the same --state, nothing is lost"
+    if not _is_held(note.with_name("lock")):
+        yield Finding("stack", False, f"process {running['pid']} has ended and left its note behind", fix)
+        return
+    yield Finding("stack", True, f"process {running['pid']}")
     for service, address in running["services"].items():
         try:
             with urllib.request.urlopen(f"{address}/readyz", timeout=3) as answer:  # noqa: S310 - our own address
                 state = json.load(answer)
         except OSError as error:
             state = {"ready": False, "service": f"no good answer ({error})"}
-        wrong = "; ".join(f"{part}: {text}" for part, text in state.items() if part != "ready" and text != "ok")
+        wrong = "; ".join(f"{part}: {text}" for part, text in state.items() if isinstance(text, str) and text != "ok")
         yield Finding(service, bool(state["ready"]), wrong or "ready", f"look into the log of serve-{service}")
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a running stack holds its lock: a process id may be somebody else's by now."""
+    with lock.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,8 +1,6 @@
 """`heartwood serve <service>`: one Flask app behind waitress on a workstation, behind gunicorn in production."""
 
 import importlib
-import signal
-import sys
 from typing import Any
 
 import waitress
@@ -24,26 +22,38 @@ WAITRESS: dict[str, Any] = {
 
 def app(service: str, settings: Settings) -> Flask:
     """Make a service's app, once its database has this code's schema."""
+    _demand_schema(service, settings)
+    made: Flask = importlib.import_module(f"services.{service}.app").create_app(settings)
+    return made
+
+
+def _demand_schema(service: str, settings: Settings) -> None:
     checked = engine(settings.database_url)
     try:
         schema.demand_current(service, checked)
     finally:
         checked.dispose()
-    made: Flask = importlib.import_module(f"services.{service}.app").create_app(settings)
-    return made
 
 
 def serve(service: str, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     if settings.production:
+        _demand_schema(service, settings)  # here, where one line says it: workers would fail over and over
         _gunicorn(service, settings)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     waitress.serve(app(service, settings), host=settings.host, port=settings.port, **WAITRESS)
 
 
 def _gunicorn(service: str, settings: Settings) -> None:
     from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
+
+    class Quiet(Logger):  # type: ignore[misc]
+        """Leaves what gunicorn says to our own log: warnings and worse."""
+
+        def setup(self, cfg: Any) -> None:
+            """Set no handler and no level."""
+            self.cfg, self.error_log.propagate = cfg, True
 
     class Server(BaseApplication):  # type: ignore[misc]
         """gunicorn, configured here and nowhere else."""
@@ -61,11 +71,11 @@ def _gunicorn(service: str, settings: Settings) -> None:
                 "max_requests": 5000,
                 "max_requests_jitter": 500,
                 "worker_tmp_dir": "/tmp",  # noqa: S108 - the only writable place of the image
-                "control_socket_disable": True,
+                "control_socket_disable": True,  # it would be a file in the home folder
+                "logger_class": Quiet,
             }
             for name, value in options.items():
-                if name in self.cfg.settings:
-                    self.cfg.set(name, value)
+                self.cfg.set(name, value)
 
         def load(self) -> Flask:
             """Make the app in the worker, after the fork: a producer or a pool does not survive one."""

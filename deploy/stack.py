@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from deploy.embedded import Child, EmbeddedPostgres, TansuBroker
+from deploy.embedded import Child, ChildError, EmbeddedPostgres, TansuBroker, free_port
 from deploy.issuer import DevelopmentIssuer
 from shared import database, schema
 from shared.db import engine
@@ -71,6 +71,8 @@ class Stack:
     broker_port: int | None = None
     say: Callable[[str], None] = print
     durable: bool = True
+    #: Asked while waiting for the services: whether to give up and end.
+    stopping: Callable[[], bool] = lambda: False
     parts: list[Part] = field(default_factory=list)
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     _lock: IO[str] | None = None
@@ -90,8 +92,11 @@ class Stack:
     def start(self) -> None:
         """Start everything and return when every service is ready."""
         self.state = self.state.resolve()
-        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._take_lock()
+        try:
+            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._take_lock()
+        except OSError as error:
+            raise StackError(f"cannot write to {self.state} ({error.strerror}): choose another --state") from None
         self._free_ports()
         self.say("starting PostgreSQL")
         self.postgres = EmbeddedPostgres(self.state / "postgres", durable=self.durable)
@@ -101,7 +106,7 @@ class Stack:
             self._prepare(service)
         self.issuer = DevelopmentIssuer(self.state / "issuer", settings({}))
         self.say("starting the broker")
-        self.broker = TansuBroker(self.state / "broker", self.broker_port)
+        self.broker = TansuBroker(self.state / "broker", self.broker_port or self._port_for_broker())
         self.broker.start()
         for service in SERVICES:
             self.environment[service] = self._environment(service)
@@ -122,7 +127,13 @@ class Stack:
         """Start again whatever has ended; to be called every moment."""
         changed = False
         for part in self.parts:
-            if part.keep_up():
+            try:
+                started = part.keep_up()
+            except ChildError as error:
+                # Its turn comes again, after a longer rest each time; the others go on meanwhile.
+                self.say(f"{part.name} had ended and could not be started again: {error}")
+                continue
+            if started:
                 changed = True
                 if part.starts > 1:
                     self.say(f"{part.name} had ended and was started again")
@@ -140,9 +151,10 @@ class Stack:
             part = getattr(self, last, None)
             if part is not None:
                 part.stop()
-        (self.state / "stack.json").unlink(missing_ok=True)
-        if self._lock is not None:
+        if self._lock is not None:  # or the note is somebody else's
+            (self.state / "stack.json").unlink(missing_ok=True)
             self._lock.close()
+            self._lock = None
 
     def token(self, role: str, institution: str, subject: str | None = None) -> str:
         """A development token."""
@@ -176,6 +188,9 @@ class Stack:
             "HEARTWOOD_WORKER_DATABASE_URL": self.postgres.url(f"{service}_worker", service),
             "HEARTWOOD_OWNER_DATABASE_URL": self.postgres.url(f"{service}_owner", service),
             "HEARTWOOD_KAFKA_BOOTSTRAP": self.broker.bootstrap,
+            # This broker makes a topic of four partitions for whoever asks about one it has not got, whether asked to
+            # or not. After its restart that may be anybody, so the number must be the same whoever is first.
+            "HEARTWOOD_TOPIC_PARTITIONS": "4",
             # This broker lets every join of a group wait half the session timeout, and a fetch half its wait. A member
             # that was taken for dead too soon joins again, and the inbox drops what comes twice.
             "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS": "2000",
@@ -218,7 +233,7 @@ class Stack:
         deadline = time.monotonic() + patience
         waiting = {f"{self.url(service)}/readyz": service for service in SERVICES}
         waiting |= {f"http://{HOST}:{self.metrics_port(service)}/readyz": f"work {service}" for service in SERVICES}
-        while waiting:
+        while waiting and not self.stopping():
             self.supervise()
             for address in list(waiting):
                 if _ready(address):
@@ -235,17 +250,30 @@ class Stack:
         return "\n".join(lines)
 
     def _take_lock(self) -> None:
-        self._lock = (self.state / "lock").open("w")
+        lock = (self.state / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
             raise StackError(f"a stack runs already in {self.state}: stop it, or choose another --state") from None
+        self._lock = lock
 
     def _free_ports(self) -> None:
         for service in SERVICES:
             for port in (self.port(service), self.metrics_port(service)):
                 if _listening(port):
                     raise StackError(f"port {port} is taken: choose another with --port, or stop what listens there")
+        if self.broker_port is not None and _listening(self.broker_port):
+            raise StackError(
+                f"port {self.broker_port} is taken: choose another with --broker-port, or stop what listens there"
+            )
+
+    def _port_for_broker(self) -> int:
+        """Near the services' rather than any free one: those are given to clients too, and one that calls a broker
+        which is just away may be given the broker's own port.
+        """
+        near = self.base_port + 50
+        return free_port() if _listening(near) else near
 
     def _secret(self, name: str) -> str:
         path = self.state / name

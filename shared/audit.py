@@ -10,12 +10,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, LargeBinary, String, select
+from sqlalchemy import BigInteger, LargeBinary, String, bindparam, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shared import clock, trace
-from shared.db import Moment, Plumbing, act_for, tenant
+from shared.db import Moment, Plumbing, act_for, table_of, tenant
 from shared.events.base import write_moment
 
 GENESIS = bytes(32)
@@ -68,19 +68,36 @@ def record(session: Session, action: str, subject: object, **detail: Any) -> Non
 def seal(session: Session) -> None:
     """Chain the deeds of this transaction. Called once, just before the commit, by the doors."""
     deeds = session.info.pop("deeds", [])
+    session.flush()  # first, so that the lock on a chain's end is held for nothing else
     for institution in sorted({institution for institution, _ in deeds}):
         act_for(session, institution)
-        head = session.get(AuditHead, institution, with_for_update=True, populate_existing=True)
-        if head is None:
-            first = insert(AuditHead).values(institution=institution, number=0, hash=GENESIS)
-            session.execute(first.on_conflict_do_nothing())
-            head = session.get_one(AuditHead, institution, with_for_update=True, populate_existing=True)
+        number, digest = _head(session, institution)
+        entries = []
         for whose, deed in deeds:
             if whose == institution:
-                head.number += 1
-                head.hash = link(head.hash, _entry(institution, head.number, deed))
-                session.add(AuditEntry(institution=institution, number=head.number, hash=head.hash, **deed))
-    session.flush()
+                number += 1
+                digest = link(digest, _entry(institution, number, deed))
+                entries.append({"institution": institution, "number": number, **deed, "hash": digest})
+        # No objects of the ORM: nobody reads them again in this transaction.
+        session.execute(_APPEND, entries)
+        session.execute(_ADVANCE, {"whose": institution, "number": number, "hash": digest})
+
+
+def _head(session: Session, institution: str) -> tuple[int, bytes]:
+    """Lock the end of a chain, and read it."""
+    found = session.execute(_LOCK, {"whose": institution}).first()
+    if found is None:
+        first = insert(table_of(AuditHead)).values(institution=institution, number=0, hash=GENESIS)
+        session.execute(first.on_conflict_do_nothing())
+        found = session.execute(_LOCK, {"whose": institution}).one()
+    return found.number, found.hash
+
+
+_HEADS = table_of(AuditHead)
+_OWN = _HEADS.c.institution == bindparam("whose")
+_LOCK = select(_HEADS.c.number, _HEADS.c.hash).where(_OWN).with_for_update()
+_ADVANCE = update(_HEADS).where(_OWN).values(number=bindparam("number"), hash=bindparam("hash"))
+_APPEND = insert(table_of(AuditEntry))
 
 
 def link(previous: bytes, entry: dict[str, Any]) -> bytes:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import DateTime, Engine, MetaData, Numeric, String, create_engine, select, text
+from sqlalchemy import DateTime, Engine, MetaData, Numeric, String, Table, create_engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, declared_attr, mapped_column, sessionmaker
 
@@ -65,6 +65,11 @@ def engine(url: str, **options: Any) -> Engine:
 def sessions(bind: Engine) -> sessionmaker[Session]:
     """Make a session factory. Rows stay readable after the commit, so a response can be dumped from them."""
     return sessionmaker(bind, expire_on_commit=False)
+
+
+def table_of(entity: type[DeclarativeBase]) -> Table:
+    """The table of a class, for statements that need no objects."""
+    return cast(Table, entity.__table__)
 
 
 def act_for(session: Session, institution: str) -> None:

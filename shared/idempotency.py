@@ -4,12 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import LargeBinary, String, delete, func, select
+from sqlalchemy import LargeBinary, String, delete, func, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from shared import clock
 from shared.audit import AuditHead
-from shared.db import Moment, Plumbing, act_for, private_table, tenant
+from shared.db import Moment, Plumbing, act_for, private_table, table_of, tenant
 from shared.errors import ConflictError, InvalidError, UnreadableError
 
 #: How long an answer is kept; published to clients.
@@ -81,19 +81,23 @@ def earlier_answer(session: Session, request: Request) -> IdempotentAnswer | Non
 
 def keep(session: Session, request: Request, status: int, body: bytes, etag: str | None, location: str | None) -> None:
     """Store the answer, to commit with the work."""
-    session.add(
-        IdempotentAnswer(
-            institution=tenant(session),
-            client=request.client,
-            key=request.key,
-            fingerprint=request.fingerprint,
-            status=status,
-            body=body,
-            etag=etag,
-            location=location,
-            at=clock.now(),
-        )
+    session.execute(
+        _KEEP,
+        {
+            "institution": tenant(session),
+            "client": request.client,
+            "key": request.key,
+            "fingerprint": request.fingerprint,
+            "status": status,
+            "body": body,
+            "etag": etag,
+            "location": location,
+            "at": clock.now(),
+        },
     )
+
+
+_KEEP = insert(table_of(IdempotentAnswer))
 
 
 def forget_old(session: Session) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from shared import audit, clock
-from shared.db import Id, Institution, Moment, Plumbing, act_for, is_passing, private_table, tenant
+from shared.db import Id, Institution, Moment, Plumbing, act_for, is_passing, private_table, table_of, tenant
 from shared.ids import uuid7
 from shared.trace import tracing
 
@@ -39,10 +39,14 @@ class Timer(Plumbing):
 
 def put(session: Session, kind: str, subject: UUID, due_at: datetime) -> None:
     """Set a timer, or move it if it is set."""
-    statement = insert(Timer).values(id=uuid7(), institution=tenant(session), kind=kind, subject=subject, due_at=due_at)
     session.execute(
-        statement.on_conflict_do_update(index_elements=["kind", "subject"], set_={"due_at": statement.excluded.due_at})
+        _PUT,
+        {"id": uuid7(), "institution": tenant(session), "kind": kind, "subject": subject, "due_at": due_at},
     )
+
+
+_NEW = insert(table_of(Timer))
+_PUT = _NEW.on_conflict_do_update(index_elements=["kind", "subject"], set_={"due_at": _NEW.excluded.due_at})
 
 
 def cancel(session: Session, subject: UUID, *kinds: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import String, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shared.db import TENANT, Plumbing, acting_for, tenant
+from shared.db import TENANT, Plumbing, acting_for, table_of, tenant
 
 
 class Watcher(Plumbing):
@@ -25,7 +25,10 @@ class Watcher(Plumbing):
 def watch(session: Session, *subjects: UUID) -> None:
     """Let the current institution hear of these subjects from now on."""
     rows = [{"subject": subject, "institution": tenant(session)} for subject in sorted(set(subjects))]
-    session.execute(insert(Watcher).on_conflict_do_nothing(), rows)
+    session.execute(_WATCH, rows)
+
+
+_WATCH = insert(table_of(Watcher)).on_conflict_do_nothing()
 
 
 def each(session: Session, subject: UUID) -> Iterator[str]:

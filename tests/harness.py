@@ -31,6 +31,7 @@ from shared.relay import _messages
 from shared.settings import Settings, settings
 from shared.strict_json import canonical
 from tests.conftest import Database
+from tests.contracts.conformance import conforming
 
 BUREAU = "bureau-shuozhou"
 BANK, OTHER_BANK = "bank-yanmen", "bank-sanggan"
@@ -65,20 +66,25 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 
 @dataclass
 class Client:
-    """An HTTP client that speaks as one person of one institution, with a fresh Idempotency-Key for each POST."""
+    """An HTTP client that speaks as one person of one institution, with a fresh Idempotency-Key for each POST.
+
+    Every answer must be as the OpenAPI document says.
+    """
 
     http: FlaskClient
     bearer: str
 
     def get(self, path: str, **query: Any) -> TestResponse:
         """GET with the bearer token."""
-        return self.http.get(path, query_string=query, headers={"Authorization": f"Bearer {self.bearer}"})
+        answer = self.http.get(path, query_string=query, headers={"Authorization": f"Bearer {self.bearer}"})
+        return conforming(self.http.application, answer)
 
     def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
         """POST JSON; headers by name with underscores for hyphens, e.g. If_Match."""
         sent = {"Authorization": f"Bearer {self.bearer}", "Idempotency-Key": str(uuid4())}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.post(path, json={} if body is None else body, headers=sent)
+        answer = self.http.post(path, json={} if body is None else body, headers=sent)
+        return conforming(self.http.application, answer)
 
 
 _apps: dict[tuple[str, str], Flask] = {}

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from services.credit.tables import STATES
-from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
+from shared.fields import Base, Moment, Money, Names, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
 
 #: Who borrows. A machine may not have the last word on a natural person.
 BORROWER_KINDS = ("enterprise", "individual_business", "cooperative", "collective", "natural_person")
@@ -189,10 +189,10 @@ class ScoreResponse(Base):
     value = money(required=True, metadata={"description": "Counted for the pledge, after haircuts"})
     maximum_amount = money(required=True, metadata={"description": "The largest loan this pledge carries"})
     reasons = fields.List(fields.Nested(ReasonSchema()), required=True)
-    flags = fields.List(fields.String(), required=True)
+    flags = Names(required=True)
     model = fields.Nested(ModelResponse(), required=True)
     parameters_digest = fields.String(required=True)
-    unverified_parameters = fields.List(fields.String(), required=True)
+    unverified_parameters = Names(required=True)
 
 
 class DecisionResponse(ScoreResponse):
@@ -487,7 +487,7 @@ class ValuationResponse(Base):
     pv_p90 = money(required=True)
     pv_p95 = money(required=True)
     liquidity_haircut = rate(required=True)
-    unverified_parameters = fields.List(fields.String(), required=True)
+    unverified_parameters = Names(required=True)
     received_at = Moment(required=True)
 
 

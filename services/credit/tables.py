@@ -312,6 +312,9 @@ class Decision(Base):
     artefact_hash: Mapped[str] = mapped_column(String(64))
     parameters_digest: Mapped[str] = mapped_column(String(64))
 
+    #: Says that the loan is written first.
+    loan: Mapped[Loan] = relationship()
+
 
 class LoanHistory(Base):
     """One change of a loan's state: who, why, when."""
@@ -327,6 +330,9 @@ class LoanHistory(Base):
     actor: Mapped[str] = mapped_column(String(128))
     reason: Mapped[str] = mapped_column(String(64))
     comment: Mapped[str] = mapped_column(String(1000), default="")
+
+    #: Says that the loan is written first.
+    loan: Mapped[Loan] = relationship()
 
 
 class LoanPayment(Base):

@@ -32,6 +32,7 @@ blp = Blueprint("guarantee", __name__, url_prefix="/v1", description="Capacity o
 
 
 @blp.query("/profile", scope="guarantee:read")
+@blp.doc(responses={404: "NOT_FOUND"})
 @blp.response(200, ProfileResponse())
 def get_profile(session: Session) -> Profile:
     """Show the guarantor's own profile."""

@@ -159,6 +159,7 @@ def post_price_curve_approval(session: Session, body: dict[str, Any], curve_id: 
 
 
 @blp.command("POST", "/reversals", scope="sink:report")
+@blp.doc(responses={404: "NOT_FOUND"})
 @blp.arguments(ReversalRequest())
 @blp.response(201, ReversalsResponse())
 def post_reversal(session: Session, body: dict[str, Any]) -> dict[str, Any]:
@@ -206,6 +207,7 @@ def get_pledge(session: Session, pledge_id: UUID) -> Pledge:
 
 
 @blp.command("POST", "/issuances", scope="sink:register")
+@blp.doc(responses={404: "NOT_FOUND"})
 @blp.arguments(IssuanceRequest())
 @blp.response(201, IssuanceResponse())
 def post_issuance(session: Session, body: dict[str, Any]) -> Issuance:
@@ -225,6 +227,7 @@ def get_issuances(session: Session, query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blp.command("POST", "/retirements", scope="sink:register")
+@blp.doc(responses={404: "NOT_FOUND"})
 @blp.arguments(RetirementRequest())
 @blp.response(201, RetirementResponse())
 def post_retirement(session: Session, body: dict[str, Any]) -> Retirement:

@@ -86,8 +86,8 @@ def _rows(load: "Load", echo: Server, credit: Server) -> list[Row]:
             unit="µs CPU per request",
             goal=0.55,
             target=0.70,
-            note=f"{REQUESTS} requests a round on {CONNECTIONS} kept connections, waitress with 8 threads in one process;"
-            " ours checks a token and the body, scores, gives reasons and logs; the echo reads and writes the same body",
+            note=f"{REQUESTS} requests a round on {CONNECTIONS} kept connections, waitress with 8 threads; ours checks"
+            " a token and the body, scores, gives reasons and logs; the echo reads and writes the same body",
         ),
         Row.of(
             "http",
@@ -179,5 +179,3 @@ def _generator() -> Iterator[Load]:
     finally:
         process.terminate()
         process.wait(10)
-
-

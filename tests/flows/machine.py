@@ -159,7 +159,7 @@ class Machine(RuleBasedStateMachine):
     def settle_down(self, so_far: list[str]) -> None:
         """Guarantors have capacity, forests stand in the register and were valued, some loans have come some way."""
         for guarantor in GUARANTORS:
-            self.people.set_profile(guarantor)
+            self.people.set_profile(guarantor, 0)
         self.people.register_forests(FORESTS)
         self.deliver_all()
         for number, stage in enumerate(so_far):
@@ -360,8 +360,8 @@ class Machine(RuleBasedStateMachine):
         """Issue credits out of the forecast, or use up what is issued."""
         asset_id = self.people.assets[forest]
         (asset,) = self.read("sink", "SELECT * FROM assets WHERE id = :id", id=asset_id)
-        if retire:
-            there = asset.issued_tonnes - asset.retired_tonnes
+        there = asset.issued_tonnes - asset.retired_tonnes
+        if retire and there:
             body = {"tonnes": str(_down(there * Decimal(share), "0.001")), "reason": "used by a factory"}
             self.post(self.people.bureau(), "/v1/retirements", {"asset_id": asset_id, **body})
         else:
@@ -400,7 +400,8 @@ class Machine(RuleBasedStateMachine):
     def change_limits(self, guarantor: str, assets: int) -> None:
         """A guarantor's net assets fall or rise, and its limits with them."""
         self.say(f"{guarantor} has net assets of {assets}")
-        self.people.set_profile(guarantor, net_assets=money(assets))
+        (profile,) = self.read("guarantee", "SELECT version FROM profiles WHERE institution = :g", g=guarantor)
+        self.people.set_profile(guarantor, profile.version, net_assets=money(assets))
 
     @rule(
         insurer=st.sampled_from(INSURERS),

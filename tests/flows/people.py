@@ -65,8 +65,8 @@ class People:
         self.assets += made
         return made
 
-    def set_profile(self, guarantor: str = GUARANTOR, **changes: Any) -> None:
-        """Give a guarantor capacity in every county."""
+    def set_profile(self, guarantor: str = GUARANTOR, version: int | None = None, **changes: Any) -> None:
+        """Give a guarantor capacity in every county; without a version, the one in force is read first."""
         counties = ("shuocheng", "pinglu", "shanyin", "yingxian", "youyu", "huairen")
         profile = {
             "net_assets": money(200_000_000),
@@ -75,8 +75,9 @@ class People:
             "national_quota": money(500_000_000),
             "counties": [{"county": c, "pool_balance": money(50_000_000)} for c in counties],
         } | changes
-        found = self.guarantor(guarantor).get("/v1/profile")
-        version = found.get_json()["version"] if found.status_code == 200 else 0
+        if version is None:
+            found = self.guarantor(guarantor).get("/v1/profile")
+            version = found.get_json()["version"] if found.status_code == 200 else 0
         body(self.guarantor(guarantor).post("/v1/profile", profile, If_Match=f'"v{version}"'))
 
     def free_tonnes(self, asset_id: str) -> Decimal:

@@ -1,9 +1,13 @@
 """The whole stack in real processes: one for all stories, and short-lived ones that are started and ended by tests."""
 
+import json
 import os
 import random
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -53,12 +57,83 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+class Command:
+    """A `heartwood` command in a process of its own; what it prints is kept."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
+        self.output = tempfile.TemporaryFile(prefix="hw-command-")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "deploy", *map(str, arguments)],
+            cwd=cwd,
+            env={**(os.environ if env is None else env), "COLUMNS": "160"},
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def said(self) -> str:
+        with open(f"/proc/self/fd/{self.output.fileno()}", "rb") as reader:
+            return reader.read().decode(errors="replace")
+
+    def says(self, what: str, seconds: float = 120.0) -> None:
+        """Wait until it has said something; fail, with what it said instead, if it ends or goes on without."""
+        eventually(lambda: what in self.said() or self.process.poll() is not None, seconds)
+        assert what in self.said(), self.said()
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """Its exit code."""
+        return self.process.wait(seconds)
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        self.process.kill()
+        self.process.wait()
+        self.output.close()
+
+
+def heartwood(*arguments: str | Path, **more: Any) -> tuple[int, str]:
+    """Run a command to its end: exit code and what it printed."""
+    command = Command(*arguments, **more)
+    try:
+        return command.wait(90), command.said()
+    finally:
+        command.end()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Command]]:
+    """Start commands that end with the test."""
+    started: list[Command] = []
+
+    def make(*arguments: str | Path, **more: Any) -> Command:
+        started.append(Command(*arguments, **more))
+        return started[-1]
+
+    yield make
+    for command in started:
+        command.end()
+
+
+def noted(state: Path) -> dict[str, int]:
+    """The processes that a running stack has written down, its own first."""
+    note = json.loads((state / "stack.json").read_text())
+    return {"up": note["pid"], **note["parts"]}
+
+
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A short path, so that a socket fits; pytest's own temporary folders are closed to PostgreSQL's account."""
     folder = Path(tempfile.mkdtemp(prefix="hw-"))
     yield folder
-    shutil.rmtree(folder)
+    # After a test that failed, a PostgreSQL may be about to end there.
+    eventually(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists(), 20)
 
 
 @pytest.fixture(scope="session")

@@ -25,21 +25,25 @@ from shared.ids import uuid7
 
 def apply_for_loan(session: Session, application: dict[str, Any], officer: str) -> Loan:
     """Enter an application, judge it, and go the way its outcome points."""
-    loan = _enter(session, application, officer)
-    decided = decide(session, loan, "application", None, None)
-    outbox.put(
-        session,
-        LoanApplied(**parties(loan), amount=loan.amount, term_months=loan.term_months, pledges=pledged_assets(loan)),
-    )
-    move(session, loan, "scored", decided.outcome)
-    _tell_score(session, loan, decided)
-    if decided.outcome == "decline":
-        decline(session, loan, "credit", decided.reasons)
-    elif decided.outcome == "refer":
-        loan.reasons = as_json(decided.reasons)
-        move(session, loan, "referred", decided.reasons[0].code)
-    else:
-        legs.ask(session, loan, decided, "approved_by_policy")
+    # Written when all is decided, so that each row is written once and as it is to stay.
+    with session.no_autoflush:
+        loan = _enter(session, application, officer)
+        decided = decide(session, loan, "application", None, None)
+        outbox.put(
+            session,
+            LoanApplied(
+                **parties(loan), amount=loan.amount, term_months=loan.term_months, pledges=pledged_assets(loan)
+            ),
+        )
+        move(session, loan, "scored", decided.outcome)
+        _tell_score(session, loan, decided)
+        if decided.outcome == "decline":
+            decline(session, loan, "credit", decided.reasons)
+        elif decided.outcome == "refer":
+            loan.reasons = as_json(decided.reasons)
+            move(session, loan, "referred", decided.reasons[0].code)
+        else:
+            legs.ask(session, loan, decided, "approved_by_policy")
     return loan
 
 
@@ -124,7 +128,6 @@ def _enter(session: Session, application: dict[str, Any], officer: str) -> Loan:
         guarantee=LoanGuarantee(institution=bank, state="none", reasons=[]),
     )
     session.add(loan)
-    session.flush()
     begin(session, loan, "applied")
     watchers.watch(session, *(asset.asset_id for asset in loan.assets))
     return loan

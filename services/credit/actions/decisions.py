@@ -61,7 +61,7 @@ def decide(
     decision = Decision(
         id=uuid7(),
         institution=loan.institution,
-        loan_id=loan.id,
+        loan=loan,
         kind=kind,
         outcome=outcome,
         decided_at=clock.now(),

@@ -71,7 +71,7 @@ def _write(session: Session, loan: Loan, before: str | None, following: str, rea
     touch(loan)
     session.add(
         LoanHistory(
-            loan_id=loan.id,
+            loan=loan,
             number=loan.steps,
             institution=loan.institution,
             from_state=before,

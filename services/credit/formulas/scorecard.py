@@ -11,7 +11,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import mul
 from typing import Any
 
 FeatureValue = float | bool | str | None
@@ -240,9 +239,7 @@ def log_odds_sd(
     """
     spread = sum(attribute_variances)
     for line, left in zip(covariance, design, strict=True):
-        if len(line) != len(design):
-            raise ValueError(f"a line of the covariance has {len(line)} cells, {len(design)} are expected")
-        spread += left * sum(map(mul, line, design))
+        spread += left * sum([cell * right for cell, right in zip(line, design, strict=True)])
     return round(math.sqrt(spread), 12)
 
 

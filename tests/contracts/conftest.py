@@ -1,0 +1,97 @@
+"""A town in which everything has happened once: the contract tests ask about things that are there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from deploy.embedded import EmbeddedPostgres
+from shared import audit, clock, db, jobs
+from shared.schema import SERVICES
+from tests.conftest import Database, empty
+from tests.flows.people import People
+from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
+
+#: Whose resources each service keeps in this story.
+OWNERS = {"sink": BUREAU, "credit": BANK, "insurance": INSURER, "guarantee": GUARANTOR}
+
+
+@dataclass
+class Story:
+    """Four services with a loan repaid in part and burnt, one in default and called, and one waiting for approval."""
+
+    databases: dict[str, Database]
+    #: An id that exists, for each name of a path's parameter.
+    ids: dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterator[Story]:
+    """One story for a module's tests; every row is gone afterwards."""
+    for database in databases.values():
+        empty(database, postgres)
+    town = Town(databases)
+    people = People(town)
+    people.set_profile()
+    people.register_forests(3)
+    town.pump()
+    burnt, defaulted = people.lend(people.assets[0]), people.lend(people.assets[1])
+    people.apply(people.assets[2])
+    _fire(people)
+    people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
+    town.pump()
+    _forecast(people)
+    for service in SERVICES:
+        _job(service, databases[service])
+    assert town.dead_letters() == {}
+    yield Story(databases, {service: _ids(service, databases[service], burnt) for service in SERVICES})
+    for database in databases.values():
+        empty(database, postgres)
+
+
+def _fire(people: People) -> None:
+    fire = {
+        "peril": "fire",
+        "occurred_on": clock.today().isoformat(),
+        "event_area_ha": "500.0000",
+        "assets": [{"asset_id": people.assets[0], "severity": "0.2"}],
+    }
+    body(people.bureau().post("/v1/reversals", fire), 201)
+
+
+def _forecast(people: People) -> None:
+    price = {"amount": "80.00", "currency": "CNY"}
+    curve = {"name": "next", "spot_price": price, "long_run_price": price, "reversion": "0.25", "volatility": "0.3"}
+    body(people.bureau().post("/v1/price-curves", curve | {"source": "assumed by the test"}), 201)
+
+
+def _job(service: str, database: Database) -> None:
+    with database.sessions.begin() as session:
+        db.act_for(session, OWNERS[service])
+        session.info["actor"] = "tester"
+        jobs.start(session, "import", 1, rows=[])
+        audit.seal(session)
+
+
+#: The list in which an id of each kind is found.
+_LISTS = {
+    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges"},
+    "credit": {"loan_id": "loans"},
+    "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
+    "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
+}
+_ROLES = {"sink": "bureau", "credit": "officer", "insurance": "insurer", "guarantee": "guarantor"}
+
+
+def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
+    owner = client(service, database, _ROLES[service], OWNERS[service])
+    bank = client(service, database, "officer", BANK) if service == "sink" else owner
+    found = {}
+    for name, path in {**_LISTS[service], "job_id": "jobs"}.items():
+        found[name] = body((bank if name == "pledge_id" else owner).get(f"/v1/{path}"))["items"][0]["id"]
+    if service == "sink":
+        valued = body(owner.get(f"/v1/assets/{found['asset_id']}/valuations"))
+        found["valuation_id"] = valued["items"][0]["id"]
+    if service == "credit":
+        found["loan_id"] = loan_id
+    return found
