@@ -3,6 +3,7 @@
 import errno
 import importlib
 import json
+import os
 import signal
 import sys
 import time
@@ -308,7 +309,8 @@ def _end_when_told() -> None:
     """End well from the beginning; what serves or works later takes the order in its own way. A migration that is
     told to end does not: it is not done then, and must not look so.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # At once: nothing is under way yet, and an exception raised here may be lost in one of the interpreter's callbacks.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def _need(configured: Settings, name: str) -> None:

@@ -1,6 +1,8 @@
 """`heartwood serve <service>`: one Flask app behind waitress on a workstation, behind gunicorn in production."""
 
 import importlib
+import signal
+import sys
 from typing import Any
 
 import waitress
@@ -41,7 +43,9 @@ def serve(service: str, settings: Settings) -> None:
         _demand_schema(service, settings)  # here, where one line says it: workers would fail over and over
         _gunicorn(service, settings)
         return
-    waitress.serve(app(service, settings), host=settings.host, port=settings.port, **WAITRESS)
+    made = app(service, settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # waitress ends in good order on that
+    waitress.serve(made, host=settings.host, port=settings.port, **WAITRESS)
 
 
 def _gunicorn(service: str, settings: Settings) -> None:

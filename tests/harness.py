@@ -174,7 +174,8 @@ class Town:
                     .join(Outbox, Outbox.id == OutboxUnsent.id)
                     .order_by(OutboxUnsent.position)
                 ).all()
-                session.execute(text("DELETE FROM outbox_unsent"))
+                if rows:
+                    session.execute(text("DELETE FROM outbox_unsent"))
             for message in (m for row in rows for m in _messages([row]) if m.topic == row.topic):
                 self._append(message.topic, message.key, message.value, tuple(message.headers))
                 moved += 1

@@ -120,10 +120,18 @@ class AssetQuery(PageQuery):
     kind = fields.String(load_default=None, validate=validate.OneOf(_KINDS))
 
 
+def _refuse_nul(value: Any) -> None:
+    """Refuse what the database cannot keep until the row's turn comes."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValidationError("Contains NUL.")
+    for inner in (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_nul(inner)
+
+
 class ImportRequest(Base):
     """Rows to register; each is read as a request to register an asset when its turn comes."""
 
-    rows = fields.List(fields.Dict(), required=True, validate=validate.Length(min=1, max=MAX_ROWS))
+    rows = fields.List(fields.Dict(validate=_refuse_nul), required=True, validate=validate.Length(min=1, max=MAX_ROWS))
 
 
 # -- valuations -------------------------------------------------------------------------------------------------------

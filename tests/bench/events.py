@@ -199,7 +199,7 @@ def _latency(database: Database, configured: Settings) -> Row:
         unit="ms",
         goal=0.5,
         rounds=4,
-        note="ours goes through outbox, relay, broker, inbox and a committed transaction; the raw client sends and polls",
+        note="ours: outbox, relay, broker, inbox and a committed transaction; the raw client sends and polls",
     )
 
 

@@ -43,7 +43,8 @@ class Contract:
             return f"{route} answers {status} as {response.mimetype}, not as {', '.join(expected)}"
         validator = self._validator(route, status, expected[response.mimetype]["schema"])
         errors = [
-            f"{error.instance_path}: {error.message}" for error in validator.iter_errors(json.loads(response.data))
+            f"/{'/'.join(map(str, error.instance_path))}: {error.message}"
+            for error in validator.iter_errors(json.loads(response.data))
         ]
         return (
             f"{route} answers {status} with a body that is not as documented: {'; '.join(errors[:3])[:600]}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import Phase
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -29,7 +29,7 @@ from tests.flows.invariants import Books
 from tests.flows.machine import Machine, examples
 
 #: Towns in which a planted bug has to show.
-TOWNS = 12
+TOWNS = 6
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -114,17 +114,21 @@ def fires_that_the_insurer_does_not_hear_of(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(insurance.HANDLERS, ReversalReported, lambda session, event: event.no_such_field)
 
 
-PLANTED: dict[Plant, str] = {
-    inbox_without_numbers: "",
-    guarantee_kept_for_a_loan_that_ended: "every_compensation_is_complete",
-    cover_kept_for_a_loan_that_ended: "every_compensation_is_complete",
-    pledges_without_a_look_at_what_is_free: "no_tonne_under_two_liens",
-    a_claim_paid_as_often_as_asked: "every_fact_is_told_once",
-    guarantee_that_does_not_fall_with_the_balance: "money_is_the_same_on_both_sides",
-    a_share_rounded_away: "shares_sum_to_the_net",
-    capacity_that_is_never_given_back: "insurance_capacity_holds_its_lines",
-    deadlines_that_are_not_set: "nothing_waits_without_a_deadline",
-    fires_that_the_insurer_does_not_hear_of: "no_such_field",
+#: What may happen in the town beside applying, lending and settling, and what the bug shows in.
+PLANTED: dict[Plant, tuple[set[str], str]] = {
+    inbox_without_numbers: (
+        {"deliver_again", "deliver_early", "start_over"},
+        "before its predecessor|every_fact|_once",
+    ),
+    guarantee_kept_for_a_loan_that_ended: ({"stop"}, "every_compensation_is_complete"),
+    cover_kept_for_a_loan_that_ended: ({"stop"}, "every_compensation_is_complete"),
+    pledges_without_a_look_at_what_is_free: (set(), "no_tonne_under_two_liens|exceeds the free units"),
+    a_claim_paid_as_often_as_asked: ({"burn", "pay_claim"}, "every_fact_is_told_once"),
+    guarantee_that_does_not_fall_with_the_balance: ({"repay"}, "money_is_the_same_on_both_sides"),
+    a_share_rounded_away: ({"recover"}, "shares_sum_to_the_net"),
+    capacity_that_is_never_given_back: ({"stop"}, "insurance_capacity_holds_its_lines"),
+    deadlines_that_are_not_set: (set(), "nothing_waits_without_a_deadline"),
+    fires_that_the_insurer_does_not_hear_of: ({"burn"}, "no_such_field"),
 }
 
 
@@ -132,13 +136,19 @@ PLANTED: dict[Plant, str] = {
 def test_a_planted_bug_is_found(
     databases: dict[str, Database], books: Books, monkeypatch: pytest.MonkeyPatch, plant: Plant
 ) -> None:
-    class Town(Machine):
-        pass
-
-    Town.databases, Town.books = databases, books
+    happens, shows = PLANTED[plant]
+    town = _town(happens | {"apply", "lend", "settle", "catch_up"})
+    town.databases, town.books = databases, books
     plant(monkeypatch)
-    with pytest.raises(Exception, match=PLANTED[plant]):
-        run_state_machine_as_test(Town, settings=examples(TOWNS, phases=[Phase.generate], report_multiple_bugs=False))
+    with pytest.raises(Exception, match=shows):
+        run_state_machine_as_test(town, settings=examples(TOWNS, 20, derandomize=True, phases=[Phase.generate]))
+
+
+def _town(happens: set[str]) -> type[Machine]:
+    """A town in which only these things happen, so that a bug in one of them shows soon."""
+    rules = {name for name, thing in vars(Machine).items() if hasattr(thing, RULE_MARKER)}
+    assert happens <= rules
+    return type("Town", (Machine,), dict.fromkeys(rules - happens))
 
 
 def _nothing(*_: Any, **__: Any) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from random import Random
 
 import pytest
@@ -235,7 +235,8 @@ def people_amount(people: People, asset_id: str, share: Decimal) -> dict[str, st
     for name in ("borrower_reference", "small_or_farmer", "insurer", "guarantor", "scheme"):
         del application[name]
     scored = body(people.officer().post("/v1/score", application))
-    return money((amount(scored["maximum_amount"]) * share / Decimal("0.55")).quantize(Decimal("1")))
+    # Rounded down: at the whole maximum, a yuan more would be declined.
+    return money((amount(scored["maximum_amount"]) * share / Decimal("0.55")).quantize(Decimal("1"), ROUND_DOWN))
 
 
 def _set_price(people: People, town: Town, price: str) -> None:

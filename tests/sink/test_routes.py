@@ -210,6 +210,14 @@ def test_an_import_is_accepted_and_followed_as_a_job(sink_db: Database, bureau: 
     assert bureau.post("/v1/asset-imports", {"rows": ["x"]}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "row", [{"name": "a\0"}, {"a\0": 1}, {"deep": [{"in": ["it\0"]}]}], ids=["value", "key", "deep"]
+)
+def test_an_import_with_nul_is_refused_where_it_stands(bureau: Client, row: dict[str, Any]) -> None:
+    problem = body(bureau.post("/v1/asset-imports", {"rows": [{}, row]}), 422)
+    assert problem["errors"] == [{"pointer": "/rows/1", "detail": "Contains NUL."}]
+
+
 def test_a_price_curve_needs_a_second_person_who_saw_it(
     sink_db: Database, sealed: Any, bureau: Client, approver: Client
 ) -> None:
