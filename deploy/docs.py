@@ -31,7 +31,7 @@ def write(folder: Path, check: bool = False) -> list[Path]:
 def documents(folder: Path) -> dict[Path, str]:
     """Every generated document with its text."""
     made: dict[Path, Any] = {folder / "openapi" / f"{service}.json": openapi(service) for service in SERVICES}
-    for name, event in REGISTRY.items():
+    for name, event in sorted(REGISTRY.items()):
         made[folder / "events" / f"{name}.json"] = json_schema(event)
     made[folder / "asyncapi.json"] = asyncapi()
     texts = {path: json.dumps(data, indent=2, ensure_ascii=False) + "\n" for path, data in made.items()}
@@ -73,6 +73,7 @@ def roles() -> str:
 
 def asyncapi() -> dict[str, Any]:
     """AsyncAPI 3: who sends what on which topic, payloads by reference to the event schemas."""
+    events = dict(sorted(REGISTRY.items()))
     messages = {
         event.__name__: {
             "name": name,
@@ -85,13 +86,13 @@ def asyncapi() -> dict[str, Any]:
                 "kafka": {"key": {"type": "string", "description": f"`{event.KEY}`"}, "bindingVersion": _BINDING}
             },
         }
-        for name, event in REGISTRY.items()
+        for name, event in events.items()
     }
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
-    states = {event.STATE_TOPIC: event for event in REGISTRY.values() if event.STATE_TOPIC}
+    states = {event.STATE_TOPIC: event for event in events.values() if event.STATE_TOPIC}
     for topic in (*TOPICS, *states):
-        inside = [e.__name__ for e in REGISTRY.values() if topic in (e.TOPIC, e.STATE_TOPIC)]
+        inside = [e.__name__ for e in events.values() if topic in (e.TOPIC, e.STATE_TOPIC)]
         channels[topic] = {
             "address": topic,
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in inside},

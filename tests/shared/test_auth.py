@@ -223,6 +223,77 @@ def test_a_withdrawn_key_ends(tmp_path: Path, clock: list[float]) -> None:
         verifier.principal(token)
 
 
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signatures were checked."""
+    seen: list[str] = []
+    real = auth.jwt.decode
+
+    def decode(text: str, *more: Any, **named: Any) -> Any:
+        seen.append(text)
+        return real(text, *more, **named)
+
+    monkeypatch.setattr(auth.jwt, "decode", decode)
+    return seen
+
+
+def test_a_signature_that_held_is_not_checked_again_for_a_while(
+    tmp_path: Path, clock: list[float], checked: list[str]
+) -> None:
+    issuer = Issuer(tmp_path)
+    verifier = Verifier(Keys(str(issuer.jwks)), ISSUER, AUDIENCE, life=60)
+    token = issuer.token()
+    one = [verifier.principal(f"Bearer {token}") for _ in range(3)]
+    assert one[0] == one[1] == one[2]
+    assert checked == [token]
+    clock[0] += 60
+    verifier.principal(f"Bearer {token}")
+    assert checked == [token, token]
+
+
+def test_another_key_set_makes_every_signature_be_checked_again(
+    tmp_path: Path, clock: list[float], checked: list[str]
+) -> None:
+    issuer = Issuer(tmp_path, key("one"))
+    verifier = Verifier(Keys(str(issuer.jwks), pause=0, life=10), ISSUER, AUDIENCE, life=1e9)
+    token = f"Bearer {issuer.token()}"
+    verifier.principal(token)
+    clock[0] += 10
+    verifier.principal(token)
+    assert len(checked) == 2
+    issuer.publish(key("two"))
+    clock[0] += 10
+    with pytest.raises(UnauthenticatedError):
+        verifier.principal(token)
+
+
+@pytest.mark.parametrize("seconds", [61, -61])
+def test_a_remembered_token_holds_no_longer_than_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    issuer = Issuer(tmp_path)
+    now = time.time()
+    verifier = Verifier(Keys(str(issuer.jwks)), ISSUER, AUDIENCE, life=1e9)
+    token = f"Bearer {issuer.token(exp=int(now) + 1, nbf=int(now))}"
+    assert verifier.principal(token)
+    monkeypatch.setattr(auth.time, "time", lambda: now + seconds + (1 if seconds > 0 else -1))
+    with pytest.raises(UnauthenticatedError):
+        verifier.principal(token)
+
+
+def test_tokens_that_do_not_hold_are_not_remembered_and_of_the_others_only_so_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Verifier, "ROOM", 3)
+    issuer = Issuer(tmp_path)
+    verifier = Verifier(Keys(str(issuer.jwks)), ISSUER, AUDIENCE)
+    for number in range(10):
+        assert verifier.principal(f"Bearer {issuer.token(sub=f'p{number}')}").subject == f"p{number}"
+        with pytest.raises(UnauthenticatedError):
+            verifier.principal(f"Bearer {forged(issuer)}")
+    assert sorted(one.principal.subject for one in verifier._verified.values()) == ["p7", "p8", "p9"]
+
+
 BROKEN = [
     b"",
     b"{",

@@ -1,16 +1,19 @@
 """The house's fields: strict in, exact out."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from marshmallow import ValidationError, fields
+from marshmallow import Schema, ValidationError, fields
 
 from shared.events.base import write_moment
-from shared.fields import Amount, Base, Coordinate, Moment, Money, PageQuery, Quantity, Text, Whole
+from shared.fields import Amount, Base, Coordinate, Moment, Money, Names, PageQuery, Quantity, Text, Whole
 
 
 def refused(field: fields.Field[Any], value: Any) -> str:
@@ -128,3 +131,70 @@ def test_a_page_has_between_one_and_a_hundred_items() -> None:
     for limit in ("0", "101", "x"):
         with pytest.raises(ValidationError):
             PageQuery().load({"limit": limit})
+
+
+class Inner(Base):
+    name = fields.String(required=True)
+    worth = Money(allow_none=True)
+
+
+class Outer(Base):
+    id = fields.UUID()
+    inner = fields.Nested(Inner())
+    several = fields.List(fields.Nested(Inner()))
+    renamed = fields.String(data_key="as", attribute="given")
+    tags = Names()
+    at = Moment(allow_none=True)
+
+
+class WithDefault(Base):
+    flag = fields.Boolean(dump_default=True)
+
+
+class WithMethod(Base):
+    twice = fields.Function(lambda obj: obj["n"] * 2)
+
+
+class Held:
+    """An object with some of the attributes."""
+
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(values)
+
+
+WHOLE: dict[str, Any] = {
+    "id": UUID(int=7),
+    "inner": {"name": "a", "worth": Decimal("1.5")},
+    "several": [{"name": "b", "worth": None}, Held(name="c")],
+    "given": "text",
+    "tags": ("x", "y"),
+    "at": None,
+    "unknown": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "obj"),
+    [
+        (Outer(), WHOLE),
+        (Outer(), Held(**WHOLE)),
+        (Outer(), {}),
+        (Outer(many=True), [WHOLE, Held(**WHOLE)]),
+        (Outer(), MappingProxyType(WHOLE)),
+        (WithDefault(), {}),
+        (WithMethod(), {"n": 2}),
+    ],
+)
+def test_what_a_schema_writes_is_what_marshmallow_writes(schema: Base, obj: Any) -> None:
+    written = schema.dump(obj)
+    assert written == Schema.dump(schema, obj)
+    assert json.dumps(written) == json.dumps(Schema.dump(schema, obj)), "also in its order"
+
+
+def test_a_missing_attribute_is_left_out_and_a_default_is_written() -> None:
+    assert Outer().dump({}) == {}
+    assert WithDefault().dump({}) == {"flag": True}
+    assert Outer().dump(WHOLE)["several"] == [
+        {"name": "b", "worth": None},
+        {"name": "c"},
+    ]

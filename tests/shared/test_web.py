@@ -726,7 +726,11 @@ def test_amounts_and_quantities_are_documented_as_strings_with_their_patterns(no
     assert "string" in tonnes["type"]
     assert re.fullmatch(tonnes["pattern"], "0.125")
     assert schemas["Money"]["type"] == "object"
-    assert schemas["NoteRequest"]["properties"]["amount"] == {"$ref": "#/components/schemas/Money"}
+    asked = schemas["NoteRequest"]["properties"]["amount"]
+    assert asked["$ref"] == "#/components/schemas/Money"
+    bounds = asked["properties"]["amount"]
+    assert re.fullmatch(bounds["pattern"], bounds["example"])
+    assert schemas["NoteResponse"]["properties"]["amount"] == {"$ref": "#/components/schemas/Money"}
     assert schemas["NoteRequest"]["additionalProperties"] is False
 
 
