@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from services.sink.routes import blp
+from services.sink.routes import BLUEPRINTS
 from shared import web
 from shared.job_routes import job_routes
 from shared.service import service
@@ -11,4 +11,4 @@ from shared.settings import Settings
 
 def create_app(settings: Settings) -> Flask:
     """Make the app from its settings."""
-    return web.create_app(service("sink", "Heartwood sink", settings), blp, job_routes("sink"))
+    return web.create_app(service("sink", "Heartwood sink", settings), *BLUEPRINTS, job_routes("sink"))

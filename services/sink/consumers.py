@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions.assets import AssetFacts, import_assets
 from services.sink.actions.pledges import enforce_pledges, freeze_pledges, place_pledges, release_pledges
 from services.sink.actions.valuations import revalue_register
-from services.sink.schemas import AssetRequest
+from services.sink.schemas.assets import AssetRequest
 from shared.door import Door
 from shared.errors import RefusalError
 from shared.events.base import Event

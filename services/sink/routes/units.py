@@ -1,0 +1,84 @@
+"""Liens and units: the HTTP door."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.sink.actions import units
+from services.sink.schemas.units import (
+    IssuanceRequest,
+    IssuanceResponse,
+    PledgeQuery,
+    PledgeResponse,
+    RetirementRequest,
+    RetirementResponse,
+    UnitsQuery,
+)
+from services.sink.tables import Issuance, Pledge, Retirement
+from shared.db import found
+from shared.fields import page_of
+from shared.web import Blueprint, page
+
+blp = Blueprint("units", __name__, url_prefix="/v1", description="Issued units, and who has a lien on them")
+
+
+@blp.query("/pledges", scope="sink:read")
+@blp.arguments(PledgeQuery(), location="query")
+@blp.response(200, page_of(PledgeResponse(), "PledgePage"))
+def get_pledges(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List the caller's own liens, newest first."""
+    statement = select(Pledge)
+    if query["loan_id"]:
+        statement = statement.where(Pledge.loan_id == query["loan_id"])
+    if query["asset_id"]:
+        statement = statement.where(Pledge.asset_id == query["asset_id"])
+    return page(session, statement, Pledge.id, query, loan_id=query["loan_id"], asset_id=query["asset_id"])
+
+
+@blp.query("/pledges/<uuid:pledge_id>", scope="sink:read")
+@blp.response(200, PledgeResponse())
+def get_pledge(session: Session, pledge_id: UUID) -> Pledge:
+    """Show one of the caller's own liens."""
+    return found(session, Pledge, pledge_id)
+
+
+@blp.command("POST", "/issuances", scope="sink:register")
+@blp.doc(responses={404: "NOT_FOUND"})
+@blp.arguments(IssuanceRequest())
+@blp.response(201, IssuanceResponse())
+def post_issuance(session: Session, body: dict[str, Any]) -> Issuance:
+    """Enter credits that the programme issued for a vintage."""
+    return units.issue_credits(session, **body)
+
+
+@blp.query("/issuances", scope="sink:read")
+@blp.arguments(UnitsQuery(), location="query")
+@blp.response(200, page_of(IssuanceResponse(), "IssuancePage"))
+def get_issuances(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List issuances, newest first."""
+    statement = select(Issuance)
+    if query["asset_id"]:
+        statement = statement.where(Issuance.asset_id == query["asset_id"])
+    return page(session, statement, Issuance.id, query, asset_id=query["asset_id"])
+
+
+@blp.command("POST", "/retirements", scope="sink:register")
+@blp.doc(responses={404: "NOT_FOUND"})
+@blp.arguments(RetirementRequest())
+@blp.response(201, RetirementResponse())
+def post_retirement(session: Session, body: dict[str, Any]) -> Retirement:
+    """Use up issued, free credits for a stated reason."""
+    return units.retire_credits(session, **body)
+
+
+@blp.query("/retirements", scope="sink:read")
+@blp.arguments(UnitsQuery(), location="query")
+@blp.response(200, page_of(RetirementResponse(), "RetirementPage"))
+def get_retirements(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List retirements, newest first."""
+    statement = select(Retirement)
+    if query["asset_id"]:
+        statement = statement.where(Retirement.asset_id == query["asset_id"])
+    return page(session, statement, Retirement.id, query, asset_id=query["asset_id"])

@@ -1,0 +1,123 @@
+"""Forests in the register, over HTTP."""
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from services.sink.actions.geometry import MAX_VERTICES
+from services.sink.actions.parameters import COUNTIES, PERILS, PROGRAMMES, SPECIES
+from services.sink.schemas.common import share, tonnes
+from shared.fields import Base, Coordinate, Moment, PageQuery, Quantity, Text, Versioned, Whole
+
+_KINDS = ("forest", "grassland", "wetland")
+#: No import holds more rows than one body can carry.
+MAX_ROWS = 1000
+
+
+class PolygonSchema(Base):
+    """A GeoJSON polygon (RFC 7946): WGS 84, longitude first, rings closed."""
+
+    type = fields.String(required=True, validate=validate.OneOf(["Polygon"]))
+    coordinates = fields.List(
+        fields.List(
+            fields.List(Coordinate(), validate=validate.Length(equal=2)),
+            validate=validate.Length(min=4, max=MAX_VERTICES),
+        ),
+        required=True,
+        validate=validate.Length(min=1, max=20),
+    )
+
+
+class SpeciesShareSchema(Base):
+    """One species of a mix, by share of area."""
+
+    species = fields.String(required=True, validate=validate.OneOf(SPECIES))
+    share = share(required=True, minimum="0.0001")
+
+
+class AssetRequest(Base):
+    """A forest to be registered. Area and centre follow from the polygon."""
+
+    reference = Text(max_length=64, load_default=None, allow_none=True)
+    name = Text(max_length=120, required=True)
+    kind = fields.String(load_default="forest", validate=validate.OneOf(_KINDS))
+    programme = fields.String(load_default="ccer", validate=validate.OneOf(PROGRAMMES))
+    county = fields.String(required=True, validate=validate.OneOf(COUNTIES))
+    geometry = fields.Nested(PolygonSchema(), required=True)
+    species = fields.List(fields.Nested(SpeciesShareSchema()), load_default=list, validate=validate.Length(max=9))
+    planted_year = Whole(required=True, minimum=1900, maximum=2200)
+    survival = share(required=True)
+    volume_m3_ha = Quantity(places=3, maximum="1000", load_default=None, allow_none=True)
+    crown_cover = share(load_default=None, allow_none=True)
+    sampling_uncertainty = share(load_default=None, allow_none=True)
+    measured_on = fields.Date(load_default=None, allow_none=True)
+    project_area_ha = Quantity(places=4, maximum="10000000", load_default=None, allow_none=True)
+    hazards = fields.Dict(keys=fields.String(validate=validate.OneOf(PERILS)), values=share(), load_default=dict)
+    title_until = fields.Date(required=True)
+    crediting_from = fields.Date(load_default=None, allow_none=True)
+    crediting_until = fields.Date(required=True)
+
+
+class UnitsSchema(Base):
+    """Balance of an asset's units: forecast + issued - retired = free + pledged + enforced, unless over-pledged."""
+
+    forecast = tonnes(required=True)
+    issued = tonnes(required=True)
+    retired = tonnes(required=True)
+    pledged = tonnes(required=True)
+    enforced = tonnes(required=True)
+    free = tonnes(required=True)
+
+
+class AssetResponse(Versioned):
+    """A forest in the register."""
+
+    registrar = fields.String(required=True)
+    reference = fields.String(required=True, allow_none=True)
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    programme = fields.String(required=True)
+    county = fields.String(required=True)
+    geometry = fields.Nested(PolygonSchema(), required=True)
+    area_ha = Quantity(places=4, required=True)
+    longitude = Quantity(places=6, minimum=None, required=True)
+    latitude = Quantity(places=6, minimum=None, required=True)
+    species = fields.List(fields.Dict(), required=True)
+    planted_year = fields.Integer(required=True)
+    survival = share(required=True)
+    volume_m3_ha = Quantity(places=3, required=True, allow_none=True)
+    crown_cover = share(required=True, allow_none=True)
+    sampling_uncertainty = share(required=True, allow_none=True)
+    measured_on = fields.Date(required=True)
+    project_area_ha = Quantity(places=4, required=True, allow_none=True)
+    hazards = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    title_until = fields.Date(required=True)
+    crediting_from = fields.Date(required=True)
+    crediting_until = fields.Date(required=True)
+    flags = fields.List(fields.String(), required=True)
+    live_share = Quantity(places=8, required=True)
+    valuation_version = fields.Integer(required=True)
+    units = fields.Nested(UnitsSchema(), required=True)
+    over_pledged = fields.Boolean(required=True)
+    registered_at = Moment(required=True)
+
+
+class AssetQuery(PageQuery):
+    """Which assets."""
+
+    county = fields.String(load_default=None, validate=validate.OneOf(COUNTIES))
+    kind = fields.String(load_default=None, validate=validate.OneOf(_KINDS))
+
+
+def _refuse_nul(value: Any) -> None:
+    """Refuse what the database cannot keep until the row's turn comes."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValidationError("Contains NUL.")
+    for inner in (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_nul(inner)
+
+
+class ImportRequest(Base):
+    """Rows to register; each is read as a request to register an asset when its turn comes."""
+
+    rows = fields.List(fields.Dict(validate=_refuse_nul), required=True, validate=validate.Length(min=1, max=MAX_ROWS))
