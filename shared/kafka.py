@@ -30,6 +30,8 @@ DELIVERY_TIMEOUT = 15.0
 #: How long a broker may take to answer a question before it counts as away. [s]
 ANSWER_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 3.0
+#: Fewer messages than this go out at once, without the wait that fills batches.
+FEW = 100
 #: How long records may wait on the broker while none comes, before the consumer counts as deaf. [s]
 DEAF = 30.0
 #: Larger than anything the relay sends: an event, or a dead letter of `relay.DEAD_LIMIT` with its headers. [B]
@@ -107,7 +109,7 @@ def cluster_id(settings: Settings) -> str:
 class Sender:
     """The sending side of a broker, for one process. Tuned for batches that are acknowledged by all replicas."""
 
-    def __init__(self, settings: Settings, linger_ms: int = 5, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
+    def __init__(self, settings: Settings, linger_ms: int = 20, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
         self.settings, self.process, self.delivery_timeout = settings, os.getpid(), delivery_timeout
         create_topics(settings)
         with _speaking("no producer"):
@@ -134,7 +136,11 @@ class Sender:
         if os.getpid() != self.process:
             raise RuntimeError("a producer does not survive a fork: make one in the child")
         with _speaking("not sent"):
-            return [self.producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages]
+            sent = [self.producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages]
+            if len(sent) < FEW:
+                # Nothing to wait for: what comes next has not been written yet.
+                self.producer.flush(self.delivery_timeout)
+            return sent
 
     def settle(self, sent: Any) -> None:
         """Wait for every acknowledgement; anything else than one counts as not sent."""

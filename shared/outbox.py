@@ -5,9 +5,8 @@ of one aggregate number, and therefore commit, one after the other. What is stil
 `outbox_unsent`; the events themselves never change.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, FetchedValue, Identity, Index, String, UniqueConstraint
@@ -81,8 +80,7 @@ def put(session: Session, event: Event) -> Outbox:
     return row
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A CloudEvent 1.0 in the Kafka binary binding: headers say what, the value is the data."""
 
     id: UUID
@@ -145,7 +143,7 @@ def envelope(row: Outbox) -> Envelope:
     return Envelope(
         id=row.id,
         type=row.type,
-        source=f"/heartwood/{row.topic.split('.')[0]}",
+        source="/heartwood/" + row.topic.partition(".")[0],
         subject=row.key,
         time=row.occurred_at,
         sequence=row.sequence,
