@@ -15,6 +15,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import RecordMetadata
+from kafka.record.default_records import DefaultRecordBatch
 from kafka.structs import MemberState
 
 from shared.events import TOPICS
@@ -34,7 +35,7 @@ CLOSE_TIMEOUT = 3.0
 FEW = 100
 #: How long records may wait on the broker while none comes, before the consumer counts as deaf. [s]
 DEAF = 30.0
-#: Larger than anything the relay sends: an event, or a dead letter of `relay.DEAD_LIMIT` with its headers. [B]
+#: Larger than anything the relay sends: an event, or a dead letter of `outbox.LARGEST` with its headers. [B]
 MAX_RECORD = 5_000_000
 
 
@@ -197,6 +198,38 @@ class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.consumer.seek(partition, offset)
 
 
+class _Readable(bytes):
+    """Records whose texts can all be read: what is not UTF-8 in a text is spelt out."""
+
+    def __getitem__(self, where: Any) -> Any:
+        found = super().__getitem__(where)
+        return _Readable(found) if isinstance(where, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Read all of it, whatever the client says about errors."""
+        return super().decode(encoding, "backslashreplace")
+
+
+_read_strictly = DefaultRecordBatch._read_msg
+
+
+def _read(batch: Any) -> Any:
+    """Read the next record. The client refuses one with a header whose name is not UTF-8, each time it is asked, and
+    with it all that follows on the partition; read so, it comes to the inbox as any other.
+    """
+    try:
+        return _read_strictly(batch)
+    except UnicodeDecodeError:
+        whole, batch._buffer = batch._buffer, _Readable(batch._buffer)
+        try:
+            return _read_strictly(batch)
+        finally:
+            batch._buffer = whole
+
+
+DefaultRecordBatch._read_msg = _read
+
+
 def consume(
     settings: Settings,
     group: str,
@@ -207,7 +240,8 @@ def consume(
     beat: Callable[[], None] = lambda: None,
     batch: int = 100,
 ) -> None:
-    """Feed records to `receive` until told to stop. Starts over, in place, when another cluster answers.
+    """Feed records to `receive` until told to stop. Returns when another cluster answers, for then its topics, their
+    partitions and this member's share of them are other ones: the caller starts again, with a new client.
 
     Raises a BrokerError if the broker went away, and what `receive` and `offsets` raise. The offset is committed to
     Kafka only after `receive` returned, for the sake of its tools; what counts is the offset in the database.
@@ -232,12 +266,10 @@ def consume(
                 receive([_record(r) for rows in polled.values() for r in rows], seek.cluster)
                 _commit(consumer)
             if now - checked > 2.0:
-                if (answering := cluster_id(settings)) != seek.cluster:
+                if cluster_id(settings) != seek.cluster:
                     # What came from it so far was noted under the old name, and so counts for nothing.
                     log.warning("another cluster answers: reading from its beginning")
-                    create_topics(settings)
-                    seek.cluster = answering
-                    seek.seek(consumer.assignment())
+                    return
                 if now - heard > DEAF and _behind(consumer):
                     raise BrokerError("records wait on the broker and none comes")
                 checked = time.monotonic()

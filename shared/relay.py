@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from shared import clock
 from shared.db import Moment, Plumbing, table_of
 from shared.inbox import DeadLetter, _bytes
-from shared.outbox import Outbox, OutboxUnsent, envelope
+from shared.outbox import LARGEST, Outbox, OutboxUnsent, envelope
 
 log = structlog.get_logger(__name__)
 
@@ -82,8 +82,6 @@ class LostOwnershipError(RuntimeError):
 LOCK = "heartwood.relay"
 #: Batches in one drain.
 ROUND = 20
-#: The largest dead letter that is copied whole to its topic: less than any broker refuses by default. [B]
-DEAD_LIMIT = 900_000
 
 
 class Relay:
@@ -205,7 +203,7 @@ def _dead_message(letter: Any) -> Message:
         ("dead_id", str(letter.id).encode()),
     ]
     value = letter.value
-    if value is not None and len(value) > DEAD_LIMIT:
+    if value is not None and len(value) > LARGEST:
         # One too large for the broker would stop every dead letter behind it.
         headers.append(("dead_value", f"{len(value)} bytes, kept in the database alone".encode()))
         value = None

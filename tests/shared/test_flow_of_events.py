@@ -1,5 +1,6 @@
 """Outbox, relay and inbox on real PostgreSQL: nothing lost, nothing twice, in order. A list is the broker."""
 
+import json
 import threading
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from shared import audit, clock, db, inbox, outbox, relay
-from shared.errors import RefusalError
+from shared.errors import InvalidError, RefusalError
+from shared.events.base import encode
 from shared.events.credit import LoanExpired, LoanWithdrawn
 from shared.inbox import Consumer, Record
 from shared.relay import BrokerError, LostOwnershipError, Message, Relay, acquire
@@ -254,6 +256,16 @@ def test_only_the_relays_own_connection_does_not_wait_for_the_disk(credit_db, br
     look()
     assert len(sources) > 1
     assert "session" not in sources
+
+
+def test_an_event_that_no_broker_would_take_is_refused_where_it_is_written(credit_db, relaying, broker) -> None:
+    largest = outbox.LARGEST - len(json.dumps(encode(withdrawn(uuid4(), ""))))
+    with pytest.raises(InvalidError, match=f"LoanWithdrawn.v1 of {outbox.LARGEST + 2} bytes"):
+        put(credit_db, withdrawn(uuid4()), withdrawn(uuid4(), "x" * largest + "é"))
+    assert relaying.drain() == 0
+    put(credit_db, withdrawn(uuid4(), "x" * (largest - 2) + "é"))
+    assert relaying.drain() == 1
+    assert len(broker.log[0].value) == outbox.LARGEST
 
 
 def test_the_application_role_cannot_read_the_outbox_nor_write_for_another_institution(credit_db) -> None:
