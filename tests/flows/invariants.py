@@ -8,6 +8,7 @@ always as well, but takes its time.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -493,6 +494,28 @@ def credit_knows_its_legs(b: Books) -> Iterator[str]:
             yield f"loan {mine.loan_id}: credit takes the guarantee for {mine.state}, it is {sorted(allowed)}"
 
 
+def every_fire_on_an_insured_forest_has_its_claim(b: Books) -> Iterator[str]:
+    """The insurer knows of every damage, and each policy that stood that day when it heard of it opened one claim."""
+    heard = {(row.reversal_id, row.asset_id): row.received_at for row in b.rows("insurance", "reversals")}
+    assets = b.by("insurance", "policy_assets", "asset_id")
+    policies = {row.id: row for row in b.rows("insurance", "policies")}
+    claimed = {(row.policy_id, row.reversal_id, row.asset_id) for row in b.rows("insurance", "claims")}
+    for told in b.events("sink", "ReversalReported"):
+        reversal, asset, day = (
+            UUID(told["reversal_id"]),
+            UUID(told["asset_id"]),
+            date.fromisoformat(told["occurred_on"]),
+        )
+        at = heard.get((reversal, asset))
+        if at is None:
+            yield f"the insurers do not know of the {told['peril']} on {asset}"
+            continue
+        for policy in (policies[row.policy_id] for row in assets[asset]):
+            stood = policy.bound_at < at and policy.inception <= day < policy.ends_on
+            if stood and told["peril"] in policy.perils and (policy.id, reversal, asset) not in claimed:
+                yield f"policy of loan {policy.loan_id}: no claim for the {told['peril']} on {asset}"
+
+
 def money_is_the_same_on_both_sides(b: Books) -> Iterator[str]:
     """What one institution paid another one received, and both know what is still owed."""
     payments = b.by("credit", "loan_payments", "loan_id")
@@ -552,5 +575,6 @@ SETTLED: list[Rule] = [
     one_effect_per_event,
     every_compensation_is_complete,
     credit_knows_its_legs,
+    every_fire_on_an_insured_forest_has_its_claim,
     money_is_the_same_on_both_sides,
 ]
