@@ -483,7 +483,8 @@ class Machine(RuleBasedStateMachine):
         client, path, body, headers, answer, at = self.answered
         if self.time.moment - at < idempotency.KEPT:
             again = self.post(client, path, body, **headers)
-            assert (again.status_code, again.get_data()) == (answer.status_code, answer.get_data())
+            same = (again.status_code, again.get_data()) == (answer.status_code, answer.get_data())
+            assert same, f"POST {path}, sent again, was answered otherwise"
             self.answered = None
 
     # -- the broker and the clock --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from services.credit.actions import servicing
 from services.guarantee import consumers as guarantee
 from services.guarantee.actions import calls
 from services.insurance import consumers as insurance
@@ -24,7 +25,7 @@ from services.insurance.actions import capacity as insurance_capacity
 from services.insurance.actions import claims
 from services.insurance.tables import Claim
 from services.sink.actions import pledges
-from shared import audit, inbox, timers
+from shared import audit, idempotency, inbox, timers
 from shared.events.credit import LoanDeclined, LoanExpired, LoanRepaid, LoanWithdrawn
 from shared.events.sink import ReversalReported
 from tests.conftest import Database
@@ -118,6 +119,17 @@ def fires_that_the_insurer_does_not_hear_of(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(insurance.HANDLERS, ReversalReported, _nothing)
 
 
+def answers_that_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A request that is sent again is carried out again."""
+    patch.setattr(idempotency, "earlier_answer", _nothing)
+    patch.setattr(idempotency, "keep", _nothing)
+
+
+def money_paid_out_on_whatever_is_left(patch: pytest.MonkeyPatch) -> None:
+    """The bank pays a loan out without a look at what the pledges are worth by now."""
+    patch.setattr(servicing, "_demand_coverage", _nothing)
+
+
 class Wall(NamedTuple):
     """What a bug runs into, and the town in which it does so soon: how far its loans are, and what happens to them."""
 
@@ -157,6 +169,8 @@ PLANTED: dict[Plant, Wall] = {
     fires_that_the_insurer_does_not_hear_of: Wall(
         2 * ["performing"], {"burn"}, "every_fire_on_an_insured_forest_has_its_claim"
     ),
+    answers_that_are_forgotten: Wall(2 * ["performing"], {"repay", "ask_again"}, "was answered otherwise"),
+    money_paid_out_on_whatever_is_left: Wall(2 * ["ready"], {"burn", "go_on"}, "is paid out at"),
 }
 
 
