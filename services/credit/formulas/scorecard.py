@@ -5,7 +5,8 @@ S    score      [points]  rises when the risk falls            w  weight of evid
 e    evidence    of an attribute in the whole card: what it adds to ln(good:bad) against the average row
 β    coefficient of w in ln(bad:good), negative when w works as defined; -1 for e     a  intercept of ln(bad:good)
 
-The card is data (see services.credit.training): no numpy and no scikit-learn are needed to serve it, only bisect and a dict.
+The card is data (see services.credit.training): no numpy and no scikit-learn are needed to serve it, only bisect and a
+dict.
 """
 
 import math
