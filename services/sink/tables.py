@@ -395,7 +395,7 @@ class Measurement(Base):
     volume_m3_ha: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))
     crown_cover: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
     #: Whether its facts took the asset's place when it was entered: it was the youngest.
-    in_force: Mapped[bool]
+    taken_up: Mapped[bool]
     unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
     entered_at: Mapped[Moment]
 

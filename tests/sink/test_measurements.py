@@ -14,7 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from services.sink.actions.assets import register_asset
-from services.sink.actions.measurements import Survey, derive, take_measurement
+from services.sink.actions.measurements import take_measurement
+from services.sink.actions.measuring import derive
+from services.sink.actions.surveys import Survey
 from services.sink.actions.valuations import derive as derive_value
 from services.sink.actions.valuations import live_stock, request_valuation
 from services.sink.formulas import biomass, growth, measurement, stand, uncertainty
@@ -408,7 +410,7 @@ def test_an_older_measurement_is_kept_and_changes_nothing(sink_db: Database, sea
     asset = pine(sink_db, sealed)
     young = measure(sink_db, sealed, asset, survey(asset, *volumes("48", "50", "52")))
     old = measure(sink_db, sealed, asset, survey(asset, *volumes("28", "30", "32"), day=date(2019, 5, 1)))
-    assert (young.in_force, old.in_force) == (True, False)
+    assert (young.taken_up, old.taken_up) == (True, False)
     assert read_asset(sink_db, asset.id).volume_m3_ha == Decimal("50.000")
 
 
@@ -512,7 +514,9 @@ def test_a_survey_is_entered_listed_shown_and_derived_again(sink_db: Database, s
     assert made.headers["Location"] == f"/v1/measurements/{found['id']}"
     officer = client("sink", sink_db, "officer", BANK)
     assert body(officer.get(f"/v1/measurements/{found['id']}")) == found
-    assert body(officer.get(f"/v1/assets/{asset.id}/measurements"))["items"] == [found]
+    assert body(officer.get(f"/v1/assets/{asset.id}/measurements"))["items"] == [
+        {name: told for name, told in found.items() if name not in ("inputs", "outputs")}
+    ]
     again = body(officer.post(f"/v1/measurements/{found['id']}/reproduction"))
     assert again["reproduced"]
     assert again["outputs_hash"] == found["outputs_hash"]
@@ -532,6 +536,18 @@ def test_only_the_registrar_enters_a_survey(sink_db: Database, sealed: Any, bure
     assert bureau.get(f"/v1/measurements/{uuid4()}").status_code == 404
     body(bureau.post(path, request(asset)), 201)
     assert body(bureau.post(path, request(asset)), 409)["type"].endswith("/problems/measured-before")
+
+
+def test_a_plot_on_the_border_is_inside_within_the_error_of_a_receiver(
+    sink_db: Database, sealed: Any, bureau: Client
+) -> None:
+    asset = pine(sink_db, sealed)
+    sent = request(asset)
+    sent["strata"][0]["plots"][0]["position"] = [112.0 - 0.00003, 39.205]  # 2.6 m to the west
+    body(bureau.post(f"/v1/assets/{asset.id}/measurements", sent), 201)
+    sent["strata"][0]["plots"][0]["position"] = [112.0 - 0.0002, 39.205]
+    problem = body(bureau.post(f"/v1/assets/{asset.id}/measurements", sent), 422)
+    assert "17 m outside" in problem["detail"]
 
 
 def test_a_dry_run_reckons_and_keeps_nothing(sink_db: Database, sealed: Any, bureau: Client) -> None:
@@ -558,6 +574,8 @@ TREE = "/strata/0/plots/0/trees/0"
         (f"{TREE}/species", ("trees", 0, "species"), "ulmus_pumila"),
         ("/strata/0/plots/0/position", ("position",), [112.5, 39.2]),
         ("/strata/0/plots/0/position", ("position",), [112.5]),
+        ("/strata/0/plots/0/position", ("position",), [1e300, -95]),
+        ("/strata/0/plots/0/position/0", ("position",), ["112.5", 39.2]),
         ("/strata/0/plots/0/area_m2", ("area_m2",), None),
         ("/strata/0/plots/0/area_m2", ("area_m2",), "20"),
         ("/strata/0/plots/0/volumes", ("volumes",), [{"species": SPECIES, "volume_m3_ha": "40"}]),
@@ -675,7 +693,7 @@ def test_the_half_width_in_its_own_unit_is_the_relative_one_times_the_mean(strat
     areas = [float(number) for number in range(1, len(strata) + 1)]
     mean = uncertainty.stratified_mean(areas, strata)
     relative = uncertainty.sampling_half_width(areas, strata, 0.90)
-    assert measurement.stratified_half_width(areas, strata, 0.90) == pytest.approx(relative * mean, abs=1e-9)
+    assert uncertainty.stratified_half_width(areas, strata, 0.90) == pytest.approx(relative * mean, abs=1e-9)
 
 
 @given(st.floats(0, 300), st.floats(0.05, 500))

@@ -3,18 +3,15 @@
 W  biomass of a tree [kg]      D  diameter at breast height [cm]      H  height [m]      A  area [ha]
 C  stock [tCO2e]               U  half-width of the 90 % interval over the mean [-]
 
-The stratified mean, its variance, the discount and the chain of two stocks are (S33)-(S45); here stands what leads to
-them from trees and what leads from them to the facts of a valuation.
+The stratified mean, its half-width, the discount and the chain of two stocks are in `uncertainty`; here stands what
+leads to them from trees and what leads from them to the facts of a valuation.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from services.sink.formulas.biomass import CO2_PER_CARBON
 from services.sink.formulas.domain import Numbers, nonnegative
-from services.sink.formulas.uncertainty import stratum_variance, student_factor
 
 
 def _positive(name: str, values: Numbers) -> Numbers:
@@ -73,24 +70,6 @@ def stock_from_biomass(area_ha: Numbers, biomass: Numbers, carbon_fraction: Numb
     10340.0
     """
     return CO2_PER_CARBON * carbon_fraction * nonnegative("area", area_ha) * nonnegative("biomass", biomass)
-
-
-def stratified_half_width(areas_ha: ArrayLike, plots: Sequence[ArrayLike], confidence: float) -> float:
-    """Eq. (S124): half-width of a stratified mean in its own unit, t·√(Σ w_i²·s_i²/n_i) with w_i = A_i/A. [unit of b]
-
-    The numerator of (S36); it also serves plot differences, whose mean may be nothing or less than nothing. One area
-    and one array of plots for each stratum; each needs two plots at least, and all plots together more than strata.
-    Source: AR-TOOL14 v04.2.
-
-    >>> round(stratified_half_width([10.0], [[40.0, 50.0, 60.0]], 0.90), 4)
-    16.8585
-    """
-    areas = np.asarray(areas_ha, dtype=np.float64)
-    weights = areas / np.sum(_positive("area", areas))
-    counts = np.array([np.size(np.asarray(stratum)) for stratum in plots], dtype=np.float64)
-    variances = np.array([stratum_variance(stratum) for stratum in plots])
-    error = float(np.sqrt(np.sum(weights**2 * variances / counts)))
-    return student_factor(confidence, float(np.sum(counts)) - len(plots)) * error
 
 
 def chained_stock(earlier: Numbers, change: Numbers) -> Numbers:

@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("discounted_tonnes", sa.Numeric(precision=18, scale=3), nullable=False),
         sa.Column("volume_m3_ha", sa.Numeric(precision=8, scale=3), nullable=True),
         sa.Column("crown_cover", sa.Numeric(precision=5, scale=4), nullable=True),
-        sa.Column("in_force", sa.Boolean(), nullable=False),
+        sa.Column("taken_up", sa.Boolean(), nullable=False),
         sa.Column("unverified_parameters", postgresql.JSONB(), nullable=False),
         sa.Column("entered_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("stock_tonnes >= 0 AND discounted_tonnes >= 0", name=op.f("ck_measurements_not_negative")),

@@ -7,11 +7,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.sink.actions import measurements
-from services.sink.actions.measurements import Reproduction, Survey
+from services.sink.actions.measurements import Reproduction
+from services.sink.actions.surveys import Survey
 from services.sink.schemas.measurements import (
     MeasurementReproductionResponse,
     MeasurementRequest,
     MeasurementResponse,
+    MeasurementSummary,
 )
 from services.sink.tables import Asset, Measurement
 from shared.db import found
@@ -32,7 +34,7 @@ def post_measurement(session: Session, body: dict[str, Any], asset_id: UUID) -> 
 
 @blp.query("/assets/<uuid:asset_id>/measurements", scope="sink:read")
 @blp.arguments(PageQuery(), location="query")
-@blp.response(200, page_of(MeasurementResponse(), "MeasurementPage"))
+@blp.response(200, page_of(MeasurementSummary(), "MeasurementPage"))
 def get_measurements(session: Session, query: dict[str, Any], asset_id: UUID) -> dict[str, Any]:
     """List a forest's measurements, the last entered first."""
     found(session, Asset, asset_id)

@@ -2,8 +2,8 @@
 
 from marshmallow import fields, validate
 
-from services.sink.actions.measurements import CURVES, SOIL_STATES, SOILS
 from services.sink.actions.parameters import SPECIES
+from services.sink.actions.surveys import CURVES, SOIL_STATES, SOILS
 from services.sink.schemas.common import share, tonnes
 from shared.fields import Base, Coordinate, Moment, Quantity, ReasonSchema, Text, Whole
 
@@ -178,28 +178,33 @@ class FiguresSchema(Base):
     locality = fields.Nested(LocalitySchema(), required=True, allow_none=True)
 
 
-class MeasurementResponse(Base):
-    """A measurement. `inputs` and `outputs` are the very text that was hashed."""
+class MeasurementSummary(Base):
+    """A measurement without its plots. `taken_up` says whether it was the youngest when it was entered."""
 
     id = fields.UUID(required=True)
     asset_id = fields.UUID(required=True)
     registrar = fields.String(required=True)
     measured_on = fields.Date(required=True)
-    in_force = fields.Boolean(required=True)
+    taken_up = fields.Boolean(required=True)
     stock_tonnes = tonnes(required=True)
     half_width = Quantity(places=8, required=True)
     discounted_tonnes = tonnes(required=True)
     volume_m3_ha = Quantity(places=3, required=True, allow_none=True)
     crown_cover = share(required=True, allow_none=True)
     figures = fields.Nested(FiguresSchema(), required=True)
-    inputs = fields.String(required=True)
     inputs_hash = fields.String(required=True)
     parameters_hash = fields.String(required=True)
     engine_version = fields.String(required=True)
-    outputs = fields.String(required=True)
     outputs_hash = fields.String(required=True)
     unverified_parameters = fields.List(fields.String(), required=True)
     entered_at = Moment(required=True)
+
+
+class MeasurementResponse(MeasurementSummary):
+    """A measurement. `inputs` and `outputs` are the very text that was hashed."""
+
+    inputs = fields.String(required=True)
+    outputs = fields.String(required=True)
 
 
 class MeasurementReproductionResponse(Base):

@@ -51,6 +51,13 @@ def test_a_class_of_the_step_table_includes_its_upper_bound(volume: float, facto
     assert float(biomass.stepped_bcef(volume, (20, 40, 100, 200), (1.8, 1.0, 0.75, 0.7, 0.7))) == factor
 
 
+@pytest.mark.parametrize(("shoots", "ratio"), [(49.9, 0.40), (50, 0.29), (150, 0.29), (150.1, 0.20)])
+def test_a_class_of_root_ratios_includes_the_bounds_that_it_names(shoots: float, ratio: float) -> None:
+    assert float(biomass.stepped_root_ratio(shoots, (50, 150), (0.40, 0.29, 0.20), (False, True))) == ratio
+    many = biomass.stepped_root_ratio(np.array([shoots, 10.0]), (50, 150), (0.40, 0.29, 0.20), (False, True))
+    assert many.tolist() == [ratio, 0.40]
+
+
 @pytest.mark.parametrize("volume", [-1.0, float("nan"), float("inf")])
 def test_an_impossible_volume_is_refused(volume: float) -> None:
     with pytest.raises(ValueError, match="volume"):
