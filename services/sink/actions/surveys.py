@@ -56,9 +56,6 @@ def check_survey(asset: Asset, survey: Survey, p: InForce) -> None:
 
 
 def _check_growth(asset: Asset, survey: Survey, p: InForce) -> None:
-    low, high = p["measurement.domain"]["rainfall_mm"]
-    if survey.rainfall_mm is not None and not low <= survey.rainfall_mm <= high:
-        raise _invalid("/rainfall_mm", f"a yearly rainfall lies between {low} and {high} mm")
     if survey.curve == "table" and not any(
         f"growth.increments.{share['species']}" in p.entries for share in asset.species
     ):

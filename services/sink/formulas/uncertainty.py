@@ -2,7 +2,7 @@
 
 b  plot biomass [t d.m./ha]      A  area of a stratum [ha]      U  half-width of the 90 % interval over the mean [-]
 
-Plots come as one sequence of numbers for each stratum, areas as one number for each. U is always relative and two-sided;
+Plots come as one sequence of numbers for each stratum, areas as one number for each. U is relative and two-sided;
 the discount is a share of the half-width, never of the stock.
 """
 

@@ -89,7 +89,7 @@ class MeasurementRequest(Base):
     measured_on = fields.Date(required=True)
     strata = fields.List(fields.Nested(StratumSchema()), load_default=list, validate=validate.Length(max=30))
     soil = fields.Nested(SoilSchema(), load_default=None, allow_none=True)
-    rainfall_mm = Quantity(places=1, maximum="10000", load_default=None, allow_none=True)
+    rainfall_mm = Quantity(places=1, minimum="100", maximum="1500", load_default=None, allow_none=True)
     curve = fields.String(load_default="richards", validate=validate.OneOf(CURVES))
     thinnings = fields.List(fields.Nested(ThinningSchema()), load_default=list, validate=validate.Length(max=20))
 
