@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from services.sink.actions.assets import register_asset
-from services.sink.actions.measurements import take_measurement
+from services.sink.actions.measurements import survey_inputs, take_measurement
 from services.sink.actions.measuring import derive
+from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.surveys import Survey
 from services.sink.actions.valuations import derive as derive_value
 from services.sink.actions.valuations import live_stock, request_valuation
@@ -38,10 +39,10 @@ def bureau(sink_db: Database) -> Client:
     return client("sink", sink_db, "bureau", BUREAU)
 
 
-def pine(database: Database, sealed: Any, **changes: Any) -> Asset:
+def pine(database: Database, sealed: Any, place: int = 0, **changes: Any) -> Asset:
     """A forest of one species that nobody measured yet."""
     with sealed(database.sessions, BUREAU) as session:
-        return register_asset(session, facts(**PINE | changes))
+        return register_asset(session, facts(place, **PINE | changes))
 
 
 def volumes(*numbers: str, species: str = SPECIES) -> list[dict[str, Any]]:
@@ -208,6 +209,26 @@ def test_the_spread_of_the_routes_is_the_model_risk_of_the_valuation(sink_db: Da
     assert derive_value(narrow)["pv_p95"] - derive_value(narrow)["pv_p05"] < (
         derive_value(told)["pv_p95"] - derive_value(told)["pv_p05"]
     )
+
+
+@pytest.mark.parametrize(("route", "biomass_t_ha"), [("regression", 61.47), ("ipcc", 137.76)])
+def test_a_surveyor_may_go_from_volume_to_biomass_by_another_route(
+    sink_db: Database, sealed: Any, route: str, biomass_t_ha: float
+) -> None:
+    poplar = "populus_simonii"
+    asset = pine(sink_db, sealed, species=[{"species": poplar, "share": Decimal(1)}])
+    taken = survey(asset, *volumes("80", "80", species=poplar), volume_route=route)
+    found = measure(sink_db, sealed, asset, taken)
+    assert found.results["biomass_t_ha"] == pytest.approx(biomass_t_ha, abs=1e-3)
+    assert set(found.results["routes"]) == {"expansion", "regression", "ipcc"}
+    # The volume kept is the one that stands for the measured carbon in the valuation's own chain.
+    assert float(found.volume_m3_ha or 0) == pytest.approx(biomass_t_ha / (0.328 * 1.446 * 1.227), abs=1e-2)
+
+
+def test_the_regression_is_refused_where_it_would_find_biomass_on_bare_land(sink_db: Database, sealed: Any) -> None:
+    asset = pine(sink_db, sealed)
+    with pytest.raises(InvalidError, match="/strata/0/plots/1/volumes/0: the regression says nothing"):
+        measure(sink_db, sealed, asset, survey(asset, *volumes("20", "5"), volume_route="regression"))
 
 
 def test_below_its_floor_the_regression_is_silent_and_the_species_spread_stands(sink_db: Database, sealed: Any) -> None:
@@ -560,70 +581,67 @@ def test_a_dry_run_reckons_and_keeps_nothing(sink_db: Database, sealed: Any, bur
 TREE = "/strata/0/plots/0/trees/0"
 
 
-@pytest.mark.parametrize(
-    ("pointer", "place", "wrong"),
-    [
-        (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), "121"),
-        (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), "0"),
-        (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), "-3"),
-        (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), 12.5),
-        (f"{TREE}/height_m", ("trees", 0, "height_m"), "41"),
-        (f"{TREE}/height_m", ("trees", 0, "height_m"), "39"),
-        (f"{TREE}/species", ("trees", 0, "species"), "baobab"),
-        (f"{TREE}/species", ("trees", 0, "species"), "caragana"),
-        (f"{TREE}/species", ("trees", 0, "species"), "ulmus_pumila"),
-        ("/strata/0/plots/0/position", ("position",), [112.5, 39.2]),
-        ("/strata/0/plots/0/position", ("position",), [112.5]),
-        ("/strata/0/plots/0/position", ("position",), [1e300, -95]),
-        ("/strata/0/plots/0/position/0", ("position",), ["112.5", 39.2]),
-        ("/strata/0/plots/0/area_m2", ("area_m2",), None),
-        ("/strata/0/plots/0/area_m2", ("area_m2",), "20"),
-        ("/strata/0/plots/0/volumes", ("volumes",), [{"species": SPECIES, "volume_m3_ha": "40"}]),
-        ("/strata/0/plots/0", ("trees",), None),
-        ("/strata/0/plots/1/name", ("name",), "P1"),
-        ("/strata/0/plots/0/shrubs/0/species", ("shrubs",), [{"species": SPECIES, "crown_cover": "0.4"}]),
-        ("/strata/0/plots/0/height", ("height",), "4"),
-    ],
-)
-def test_a_plot_that_cannot_be_is_refused_with_its_place(
-    sink_db: Database, sealed: Any, bureau: Client, pointer: str, place: tuple[Any, ...], wrong: Any
-) -> None:
+#: Where a plot is wrong, and the pointer that says so.
+PLOTS: list[tuple[str, tuple[Any, ...], Any]] = [
+    (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), "121"),
+    (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), "0"),
+    (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), "-3"),
+    (f"{TREE}/diameter_cm", ("trees", 0, "diameter_cm"), 12.5),
+    (f"{TREE}/height_m", ("trees", 0, "height_m"), "41"),
+    (f"{TREE}/height_m", ("trees", 0, "height_m"), "39"),
+    (f"{TREE}/species", ("trees", 0, "species"), "baobab"),
+    (f"{TREE}/species", ("trees", 0, "species"), "caragana"),
+    (f"{TREE}/species", ("trees", 0, "species"), "ulmus_pumila"),
+    ("/strata/0/plots/0/position", ("position",), [112.5, 39.2]),
+    ("/strata/0/plots/0/position", ("position",), [112.5]),
+    ("/strata/0/plots/0/position", ("position",), [1e300, -95]),
+    ("/strata/0/plots/0/position/0", ("position",), ["112.5", 39.2]),
+    ("/strata/0/plots/0/area_m2", ("area_m2",), None),
+    ("/strata/0/plots/0/area_m2", ("area_m2",), "20"),
+    ("/strata/0/plots/0/volumes", ("volumes",), [{"species": SPECIES, "volume_m3_ha": "40"}]),
+    ("/strata/0/plots/0", ("trees",), None),
+    ("/strata/0/plots/1/name", ("name",), "P1"),
+    ("/strata/0/plots/0/shrubs/0/species", ("shrubs",), [{"species": SPECIES, "crown_cover": "0.4"}]),
+    ("/strata/0/plots/0/height", ("height",), "4"),
+]
+
+
+def test_a_plot_that_cannot_be_is_refused_with_its_place(sink_db: Database, sealed: Any, bureau: Client) -> None:
     asset = pine(sink_db, sealed)
-    sent = json.loads(json.dumps(request(asset)))
-    inside = sent["strata"][0]["plots"][0]
-    for step in place[:-1]:
-        inside = inside[step]
-    inside[place[-1]] = wrong
-    problem = body(bureau.post(f"/v1/assets/{asset.id}/measurements", sent), 422)
-    assert [error["pointer"] for error in problem["errors"]] == [pointer], problem
+    for pointer, place, wrong in PLOTS:
+        sent = json.loads(json.dumps(request(asset)))
+        inside = sent["strata"][0]["plots"][0]
+        for step in place[:-1]:
+            inside = inside[step]
+        inside[place[-1]] = wrong
+        problem = body(bureau.post(f"/v1/assets/{asset.id}/measurements", sent), 422)
+        assert [error["pointer"] for error in problem["errors"]] == [pointer], (place, wrong, problem)
     assert body(bureau.get(f"/v1/assets/{asset.id}/measurements"))["items"] == []
 
 
-@pytest.mark.parametrize(
-    ("pointer", "changes"),
-    [
-        ("/measured_on", {"measured_on": "2100-01-01"}),
-        ("/measured_on", {"measured_on": "1994-01-01"}),
-        ("/strata", {"strata": []}),
-        ("/soil/reference", {"soil": {"reference": "moon", "state_before": "undisturbed"}}),
-        (
-            "/soil/since",
-            {"soil": {"reference": "sandy_cool_dry", "state_before": "undisturbed", "since": "2100-01-01"}},
-        ),
-        ("/rainfall_mm", {"rainfall_mm": "40"}),
-        ("/curve", {"curve": "table"}),
-        ("/curve", {"curve": "logistic"}),
-        ("/thinnings", {"thinnings": [{"age": 40, "share": "0.4"}, {"age": 30, "share": "0.4"}]}),
-        ("/thinnings/0/share", {"thinnings": [{"age": 40, "share": "1.4"}]}),
-        ("/status", {"status": "verified"}),
-    ],
-)
-def test_a_survey_that_cannot_be_is_refused_with_its_place(
-    sink_db: Database, sealed: Any, bureau: Client, pointer: str, changes: dict[str, Any]
-) -> None:
+SURVEYS: list[tuple[str, dict[str, Any]]] = [
+    ("/measured_on", {"measured_on": "2100-01-01"}),
+    ("/measured_on", {"measured_on": "1994-01-01"}),
+    ("/strata", {"strata": []}),
+    ("/soil/reference", {"soil": {"reference": "moon", "state_before": "undisturbed"}}),
+    (
+        "/soil/since",
+        {"soil": {"reference": "sandy_cool_dry", "state_before": "undisturbed", "since": "2100-01-01"}},
+    ),
+    ("/rainfall_mm", {"rainfall_mm": "40"}),
+    ("/curve", {"curve": "table"}),
+    ("/curve", {"curve": "logistic"}),
+    ("/thinnings", {"thinnings": [{"age": 40, "share": "0.4"}, {"age": 30, "share": "0.4"}]}),
+    ("/thinnings/0/share", {"thinnings": [{"age": 40, "share": "1.4"}]}),
+    ("/status", {"status": "verified"}),
+]
+
+
+def test_a_survey_that_cannot_be_is_refused_with_its_place(sink_db: Database, sealed: Any, bureau: Client) -> None:
     asset = pine(sink_db, sealed)
-    problem = body(bureau.post(f"/v1/assets/{asset.id}/measurements", request(asset, **changes)), 422)
-    assert [error["pointer"] for error in problem["errors"]] == [pointer], problem
+    for pointer, changes in SURVEYS:
+        problem = body(bureau.post(f"/v1/assets/{asset.id}/measurements", request(asset, **changes)), 422)
+        assert [error["pointer"] for error in problem["errors"]] == [pointer], (changes, problem)
 
 
 @pytest.mark.parametrize(
@@ -663,6 +681,53 @@ def test_a_grassland_has_no_trees_and_a_wetland_its_own_soil(sink_db: Database, 
     soil = {"reference": "wetland", "state_before": "undisturbed", "since": None}
     with pytest.raises(InvalidError, match="/soil/reference"):
         measure(sink_db, sealed, asset, Survey(clock.today(), soil=soil))
+
+
+# -- properties of the reckoning --------------------------------------------------------------------------------------
+
+
+def bare(**changes: Any) -> Asset:
+    """A pine forest that no database knows."""
+    given: dict[str, Any] = {"kind": "forest", "planted_year": 1990, "area_ha": Decimal(100)}
+    return Asset(**given | {"species": [{"species": SPECIES, "share": "1"}]} | changes)
+
+
+def reckon(asset: Asset, *plots: dict[str, Any]) -> dict[str, Any]:
+    """What plots of one stratum say, without the register."""
+    return derive(
+        survey_inputs(asset, survey(asset, *plots, day=date(2026, 7, 1)), [], [], PARAMETERS.at(clock.today()))
+    )
+
+
+_told = st.lists(st.integers(5, 150).map(str), min_size=2, max_size=7)
+
+
+@given(_told, st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_the_plots_says_nothing(told: list[str], random: Any) -> None:
+    plots = volumes(*told)
+    shuffled = random.sample(plots, len(plots))
+    first, second = reckon(bare(), *plots), reckon(bare(), *shuffled)
+    assert second["stock"] == pytest.approx(first["stock"], rel=1e-9)
+    assert second["volume_m3_ha"] == first["volume_m3_ha"]
+
+
+@given(_told)
+@settings(max_examples=40, deadline=None)
+def test_what_is_left_is_the_stock_less_the_share_of_the_table(told: list[str]) -> None:
+    stock = reckon(bare(), *volumes(*told))["stock"]
+    share = next((s for bound, s in zip(*STEPS, strict=False) if stock["half_width"] <= bound + 1e-9), 1)
+    assert stock["discount_share"] == share
+    left = max(0.0, stock["tonnes"] - share * stock["half_width_tonnes"])
+    assert stock["discounted"] == pytest.approx(left, abs=1e-5)
+
+
+@given(_told, st.integers(1, 20))
+@settings(max_examples=40, deadline=None)
+def test_twice_the_ground_holds_twice_the_stock_with_the_same_relative_error(told: list[str], times: int) -> None:
+    one, many = reckon(bare(), *volumes(*told)), reckon(bare(area_ha=Decimal(100 * times)), *volumes(*told))
+    assert many["stock"]["tonnes"] == pytest.approx(times * one["stock"]["tonnes"], rel=1e-9)
+    assert many["stock"]["half_width"] == pytest.approx(one["stock"]["half_width"], abs=2e-6)
 
 
 # -- properties of the formulas ---------------------------------------------------------------------------------------

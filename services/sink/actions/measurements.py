@@ -63,7 +63,7 @@ def take_measurement(session: Session, asset_id: UUID, survey: Survey) -> Measur
     if any(row.measured_on == survey.measured_on for row in earlier):
         raise MeasuredTwiceError(f"there is a measurement of {survey.measured_on}; it stands as it was entered")
     reversals = list(session.scalars(select(Reversal).where(Reversal.asset_id == asset.id)))
-    given = _inputs(asset, survey, [row for row in earlier if row.measured_on < survey.measured_on], reversals, p)
+    given = survey_inputs(asset, survey, [row for row in earlier if row.measured_on < survey.measured_on], reversals, p)
     try:
         outputs = derive(given)
     except ValueError as error:
@@ -125,7 +125,7 @@ def reproduce(row: Measurement) -> Reproduction:
     return Reproduction(row.id, now == row.outputs_hash, row.outputs_hash, now, row.engine_version, ENGINE_VERSION)
 
 
-def _inputs(
+def survey_inputs(
     asset: Asset, survey: Survey, earlier: Sequence[Measurement], reversals: Sequence[Reversal], p: InForce
 ) -> dict[str, Any]:
     """Everything a measurement follows from, as JSON data."""
@@ -149,6 +149,7 @@ def _inputs(
         or any(json.loads(row.inputs)["thinnings"] for row in earlier),
         "thinnings": _json(survey.thinnings),
         "rainfall_mm": _json(survey.rainfall_mm),
+        "volume_route": survey.volume_route,
         "curve": survey.curve,
         "previous": {
             "measured_on": earlier[-1].measured_on.isoformat(),

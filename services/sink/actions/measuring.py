@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from services.sink.actions.ground import ground_stock, soil_density
-from services.sink.actions.surveys import ROUTES
+from services.sink.actions.surveys import ROUTES, VOLUME_ROUTES
 from services.sink.actions.valuations import DAYS_PER_YEAR, age_of
 from services.sink.formulas.biomass import (
     CO2_PER_CARBON,
@@ -76,7 +76,8 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     if facts["kind"] != "forest":
         return _derive_ground(inputs, area, measured_on)
     areas = [float(stratum["area_ha"]) for stratum in inputs["strata"]]
-    strata = [[_plot(plot, p) for plot in stratum["plots"]] for stratum in inputs["strata"]]
+    route = inputs["volume_route"]
+    strata = [[_plot(plot, p, route) for plot in stratum["plots"]] for stratum in inputs["strata"]]
     for stratum in strata:
         if np.mean([sum(plot.covers.values()) for plot in stratum]) < p.get("shrub.cover_floor", 0.0):
             for plot in stratum:
@@ -89,7 +90,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     tree_stock = area * stratified_mean(areas, trees)
     age = age_of(facts, measured_on)
     volume = _equivalent_volume(facts, p, area, tree_stock)
-    routes = _routes(facts, p, areas, strata, _told(inputs["strata"]))
+    routes = _routes(facts, p, areas, strata, _told(inputs["strata"], route))
     outputs: dict[str, Any] = {
         "age": _round(age),
         "stock": _figure(stock, half_width, p),
@@ -120,22 +121,51 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return outputs
 
 
-def _plot(plot: Mapping[str, Any], p: Mapping[str, Any]) -> _Plot:
-    read = _Plot(covers={shrub["species"]: float(shrub["crown_cover"]) for shrub in plot["shrubs"] or ()})
+def _plot(plot: Mapping[str, Any], p: Mapping[str, Any], volume_route: str) -> _Plot:
+    read = _Plot(covers=_sums(plot["shrubs"], "crown_cover"))
     for species in sorted({tree["species"] for tree in plot["trees"] or ()}):
         one = [tree for tree in plot["trees"] if tree["species"] == species]
         _add_trees(read, species, one, float(plot["area_m2"]), p)
-    for told in plot["volumes"] or ():
-        species, volume = told["species"], float(told["volume_m3_ha"])
-        chain = (p[f"{name}.{species}"] for name in CHAIN[:3])
-        _add(read, species, float(biomass_from_volume(volume, *chain)), p, volume)
+    volumes = _sums(plot["volumes"], "volume_m3_ha")
+    for species, biomass in _biomass_of(volumes, volume_route, p).items():
+        _add(read, species, biomass, p, volumes[species])
     # The ratio belongs to the biomass of the whole plot, not to that of one species in it.
-    total = sum(float(told["above_ground_t_ha"]) for told in plot["biomasses"] or ())
+    shoots = _sums(plot["biomasses"], "above_ground_t_ha")
+    total = sum(shoots.values())
     roots = float(root_ratio(total, **p["artool14.root_ratio"])) if total else 0.0
-    for told in plot["biomasses"] or ():
-        shoots = float(told["above_ground_t_ha"])
-        _add(read, told["species"], float(shoots * (1 + roots)), p, None if shoots else 0.0)
+    for species, biomass in shoots.items():
+        _add(read, species, biomass * (1 + roots), p, None if biomass else 0.0)
     return read
+
+
+def _sums(told: Sequence[Mapping[str, Any]] | None, name: str) -> dict[str, float]:
+    """What a plot tells by species."""
+    sums: dict[str, float] = {}
+    for one in told or ():
+        sums[one["species"]] = sums.get(one["species"], 0.0) + float(one[name])
+    return dict(sorted(sums.items()))
+
+
+def _biomass_of(volumes: Mapping[str, float], route: str, p: Mapping[str, Any]) -> dict[str, float]:
+    """Living biomass with roots by species; a mix takes each species' figure at the volume of all. [t d.m./ha]"""
+    total = sum(volumes.values())
+    if not total:
+        return dict.fromkeys(volumes, 0.0)
+    return {species: volume / total * _by(route, species, total, p) for species, volume in volumes.items()}
+
+
+def _by(route: str, species: str, volume: float, p: Mapping[str, Any]) -> float:
+    """Living biomass with roots of a pure stand by a route from its volume. [t d.m./ha]"""
+    if route == "expansion":
+        return float(biomass_from_volume(volume, *(p[f"{name}.{species}"] for name in CHAIN[:3])))
+    if route == "regression":
+        line, floor = p[f"regression.{species}"], p[f"regression_floor.{species}"]
+        return float(biomass_from_regression(volume, **line, volume_floor=floor))
+    classes = p[f"ipcc.class.{species}"]
+    bcef = float(stepped_bcef(volume, **p["ipcc.bcef." + classes["bcef"]]))
+    shoots = float(biomass_from_bcef(volume, bcef, 0.0))
+    roots = stepped_root_ratio(shoots, **p["ipcc.root_ratio." + classes["root_ratio"]])
+    return float(biomass_from_bcef(volume, bcef, float(roots)))
 
 
 def _add_trees(
@@ -197,10 +227,10 @@ def _equivalent_cover(facts: Mapping[str, Any], p: Mapping[str, Any], area: floa
     return round(stock / sum(area * share * _shrub_unit(species, p) for species, share in shares.items()), 4)
 
 
-def _told(strata: Sequence[Mapping[str, Any]]) -> str:
+def _told(strata: Sequence[Mapping[str, Any]], volume_route: str) -> str:
     """The route that the trees were measured by."""
     told = {route for stratum in strata for plot in stratum["plots"] for route in ROUTES if plot[route]}
-    names = {"trees": "allometry", "volumes": "expansion", "biomasses": "biomass"}
+    names = {"trees": "allometry", "volumes": volume_route, "biomasses": "biomass"}
     return names[told.pop()] if len(told) == 1 else "mixed"
 
 
@@ -223,28 +253,12 @@ def _routes(
         species: stratified_mean(areas, [[(plot.volumes or {}).get(species, 0.0) for plot in s] for s in strata]) / part
         for species in sorted(_shares(facts, p, "tree"))
     }
+    volumes = {species: volume for species, volume in volumes.items() if volume > 0}
     total = sum(volumes.values())
-    mix = {species: volume / total for species, volume in volumes.items() if volume > 0}
-    chain = {species: [p[f"{name}.{species}"] for name in CHAIN[:3]] for species in mix}
-    found["expansion"] = sum(share * float(biomass_from_volume(total, *chain[s])) for s, share in mix.items())
-    if all(f"regression.{species}" in p and total >= p[f"regression_floor.{species}"] for species in mix):
-        lines = {species: p[f"regression.{species}"] for species in mix}
-        floors = {species: p[f"regression_floor.{species}"] for species in mix}
-        found["regression"] = sum(
-            share * float(biomass_from_regression(total, **lines[s], volume_floor=floors[s]))
-            for s, share in mix.items()
-        )
-    found["ipcc"] = sum(share * _by_ipcc(species, total, p) for species, share in mix.items())
+    for route in VOLUME_ROUTES:
+        if route != "regression" or all(total >= p.get(f"regression_floor.{one}", np.inf) for one in volumes):
+            found.setdefault(route, sum(_biomass_of(volumes, route, p).values()))
     return {name: _round(value) for name, value in found.items()}
-
-
-def _by_ipcc(species: str, volume: float, p: Mapping[str, Any]) -> float:
-    classes = p[f"ipcc.class.{species}"]
-    bcef = float(stepped_bcef(volume, **p["ipcc.bcef." + classes["bcef"]]))
-    roots = stepped_root_ratio(
-        float(biomass_from_bcef(volume, bcef, 0.0)), **p["ipcc.root_ratio." + classes["root_ratio"]]
-    )
-    return float(biomass_from_bcef(volume, bcef, float(roots)))
 
 
 def _figure(value: float, half_width: float, p: Mapping[str, Any]) -> dict[str, float]:

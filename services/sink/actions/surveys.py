@@ -16,6 +16,8 @@ from shared.errors import InvalidError
 from shared.parameters import InForce
 
 ROUTES = ("trees", "volumes", "biomasses")
+#: From volume to biomass; the first is the methodology's.
+VOLUME_ROUTES = ("expansion", "regression", "ipcc")
 CURVES = ("richards", "table")
 SOILS = tuple(name.removeprefix("soil.reference.") for name in PARAMETERS.entries if name.startswith("soil.reference."))
 SOIL_STATES = ("undisturbed", "moderately_degraded", "long_cultivated", "severely_degraded")
@@ -29,6 +31,7 @@ class Survey:
     strata: Sequence[Mapping[str, Any]] = ()
     soil: Mapping[str, Any] | None = None
     rainfall_mm: Decimal | None = None
+    volume_route: str = "expansion"
     curve: str = "richards"
     thinnings: Sequence[Mapping[str, Any]] = ()
 
@@ -81,6 +84,8 @@ def _check_strata(asset: Asset, survey: Survey, p: InForce) -> None:
         _check_names(f"/strata/{at}/plots", stratum["plots"])
         for number, plot in enumerate(stratum["plots"]):
             _check_plot(f"/strata/{at}/plots/{number}", plot, ground, mix, p)
+            if survey.volume_route == "regression":
+                _check_regression(f"/strata/{at}/plots/{number}/volumes", plot["volumes"] or (), p)
 
 
 def _check_names(pointer: str, named: Sequence[Mapping[str, Any]]) -> None:
@@ -119,6 +124,16 @@ def _check_plot(pointer: str, plot: Mapping[str, Any], ground: geometry.Parcel, 
             raise _invalid(f"{pointer}/{routes[0]}", f"{sum(told):.0f} {unit} on a plot; {domain[most]} is the most")
     if sum((shrub["crown_cover"] for shrub in plot["shrubs"] or ()), Decimal(0)) > 1:
         raise _invalid(f"{pointer}/shrubs", "crowns cover no more than the whole plot")
+
+
+def _check_regression(pointer: str, volumes: Sequence[Mapping[str, Any]], p: InForce) -> None:
+    total = sum(float(one["volume_m3_ha"]) for one in volumes)
+    for number, one in enumerate(volumes):
+        floor = p.entries.get(f"regression_floor.{one['species']}")
+        if floor is None:
+            raise _invalid(f"{pointer}/{number}/species", f"there is no regression for {one['species']}")
+        if 0 < total < floor.value:
+            raise _invalid(f"{pointer}/{number}", f"the regression says nothing of a stand below {floor.value} m3/ha")
 
 
 def _check_tree(where: str, tree: Mapping[str, Any], domain: Mapping[str, Any], p: InForce) -> None:

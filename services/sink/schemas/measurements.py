@@ -3,7 +3,7 @@
 from marshmallow import fields, validate
 
 from services.sink.actions.parameters import SPECIES
-from services.sink.actions.surveys import CURVES, SOIL_STATES, SOILS
+from services.sink.actions.surveys import CURVES, SOIL_STATES, SOILS, VOLUME_ROUTES
 from services.sink.schemas.common import share, tonnes
 from shared.fields import Base, Coordinate, Moment, Quantity, ReasonSchema, Text, Whole
 
@@ -90,6 +90,7 @@ class MeasurementRequest(Base):
     strata = fields.List(fields.Nested(StratumSchema()), load_default=list, validate=validate.Length(max=30))
     soil = fields.Nested(SoilSchema(), load_default=None, allow_none=True)
     rainfall_mm = Quantity(places=1, minimum="100", maximum="1500", load_default=None, allow_none=True)
+    volume_route = fields.String(load_default=VOLUME_ROUTES[0], validate=validate.OneOf(VOLUME_ROUTES))
     curve = fields.String(load_default="richards", validate=validate.OneOf(CURVES))
     thinnings = fields.List(fields.Nested(ThinningSchema()), load_default=list, validate=validate.Length(max=20))
 
