@@ -30,6 +30,7 @@ from shared.strict_json import canonical
 
 _SHRUB = ("shrub.forest_biomass", "shrub.biomass_ratio", "shrub.root_ratio", "shrub.cover_floor")
 _COMMON = (
+    "artool14.expansion_factor",
     "artool14.root_ratio",
     "dead_wood.factor",
     "growth.fit",

@@ -5,14 +5,15 @@ measurement, so that the two never disagree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import numpy as np
+import scipy
 
 from services.sink.actions.ground import ground_stock, soil_density
-from services.sink.actions.surveys import ROUTES, VOLUME_ROUTES
+from services.sink.actions.surveys import COMPARED_ROUTES, ROUTES
 from services.sink.actions.valuations import DAYS_PER_YEAR, age_of
 from services.sink.formulas.biomass import (
     CO2_PER_CARBON,
@@ -51,7 +52,7 @@ from services.sink.formulas.uncertainty import (
 from shared.events.parts import Reason
 
 #: Rises when the same inputs would give other outputs.
-ENGINE_VERSION = f"1/numpy-{np.__version__}"
+ENGINE_VERSION = f"1/numpy-{np.__version__}/scipy-{scipy.__version__}"
 _DIGITS = 6
 CHAIN = ("wood_density", "expansion_factor", "root_ratio", "carbon_fraction")
 
@@ -161,6 +162,9 @@ def _by(route: str, species: str, volume: float, p: Mapping[str, Any]) -> float:
     if route == "regression":
         line, floor = p[f"regression.{species}"], p[f"regression_floor.{species}"]
         return float(biomass_from_regression(volume, **line, volume_floor=floor))
+    if route == "artool14":
+        shoots = volume * p[f"wood_density.{species}"] * p["artool14.expansion_factor"]
+        return float(shoots * (1 + root_ratio(shoots, **p["artool14.root_ratio"])))
     classes = p[f"ipcc.class.{species}"]
     bcef = float(stepped_bcef(volume, **p["ipcc.bcef." + classes["bcef"]]))
     shoots = float(biomass_from_bcef(volume, bcef, 0.0))
@@ -255,7 +259,7 @@ def _routes(
     }
     volumes = {species: volume for species, volume in volumes.items() if volume > 0}
     total = sum(volumes.values())
-    for route in VOLUME_ROUTES:
+    for route in COMPARED_ROUTES:
         if route != "regression" or all(total >= p.get(f"regression_floor.{one}", np.inf) for one in volumes):
             found.setdefault(route, sum(_biomass_of(volumes, route, p).values()))
     return {name: _round(value) for name, value in found.items()}
@@ -349,8 +353,9 @@ def _growth(inputs: Mapping[str, Any], p: Mapping[str, Any], volume: float | Non
         return told | {"reason": _reason(no.reason)}
     except ValueError:
         return told | {"reason": _reason(_NOT_TOLD)}
-    curve = {name: round(value, 9) for name, value in asdict(fit).items() if name in ("asymptote", "rate", "shape")}
-    covariance = [[float(f"{value:.9g}") for value in row] for row in fit.covariance]
+    # Six digits: a search ends a little elsewhere on another machine.
+    curve = {name: _digits(getattr(fit, name)) for name in ("asymptote", "rate", "shape")}
+    covariance = [[_digits(value) for value in row] for row in fit.covariance]
     found = {"curve": curve, "covariance": covariance, "residual": _round(fit.residual), "sigma": _round(sigma)}
     return told | found | {"reason": None}
 
@@ -457,6 +462,10 @@ def _derive_ground(inputs: Mapping[str, Any], area: float, measured_on: date) ->
         "change": None,
         "growth": {"measurements": 0, "needed": 0, "curve": None, "sigma": None, "reason": _reason(_NO_TREES)},
     }
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _round(value: float) -> float:

@@ -16,8 +16,10 @@ from shared.errors import InvalidError
 from shared.parameters import InForce
 
 ROUTES = ("trees", "volumes", "biomasses")
-#: From volume to biomass; the first is the methodology's.
-VOLUME_ROUTES = ("expansion", "regression", "ipcc")
+#: From volume to biomass: by the national factors, the national regression, the IPCC's defaults.
+COMPARED_ROUTES = ("expansion", "regression", "ipcc")
+#: The CDM tool's one factor for all species may be chosen; how far the routes are apart is told by the three alone.
+VOLUME_ROUTES = (*COMPARED_ROUTES, "artool14")
 CURVES = ("richards", "table")
 SOILS = tuple(name.removeprefix("soil.reference.") for name in PARAMETERS.entries if name.startswith("soil.reference."))
 SOIL_STATES = ("undisturbed", "moderately_degraded", "long_cultivated", "severely_degraded")

@@ -59,7 +59,9 @@ def biomass_from_volume(volume: Numbers, density: Numbers, expansion_factor: Num
     >>> round(biomass_from_volume(165, 0.49, 1.416, 0.212), 4)
     138.7541
     """
-    return nonnegative("volume", volume) * density * expansion_factor * (1 + root_ratio)
+    nonnegative("density", density)
+    nonnegative("expansion factor", expansion_factor)
+    return nonnegative("volume", volume) * density * expansion_factor * (1 + nonnegative("root ratio", root_ratio))
 
 
 def biomass_from_bcef(volume: Numbers, bcef: Numbers, root_ratio: Numbers) -> Numbers:
@@ -70,7 +72,7 @@ def biomass_from_bcef(volume: Numbers, bcef: Numbers, root_ratio: Numbers) -> Nu
     >>> round(biomass_from_bcef(60, 0.75, 0.40), 4)
     63.0
     """
-    return nonnegative("volume", volume) * bcef * (1 + root_ratio)
+    return nonnegative("volume", volume) * nonnegative("BCEF", bcef) * (1 + nonnegative("root ratio", root_ratio))
 
 
 def stepped_bcef(volume: Numbers, upper_bounds: Sequence[float], factors: Sequence[float]) -> NDArray[np.float64]:
@@ -141,7 +143,7 @@ def tree_biomass(diameter_cm: Numbers, height_m: Numbers, coefficient: Numbers, 
     42.8294
     """
     size = nonnegative("diameter", diameter_cm) ** 2 * nonnegative("height", height_m)
-    return coefficient * size**exponent
+    return nonnegative("coefficient", coefficient) * size**exponent
 
 
 def shrub_stock(
@@ -177,7 +179,7 @@ def carbon_from_biomass(biomass: Numbers, carbon_fraction: Numbers) -> Numbers:
     >>> round(carbon_from_biomass(75 * 1.29, 0.47), 4)
     45.4725
     """
-    return nonnegative("biomass", biomass) * carbon_fraction
+    return nonnegative("biomass", biomass) * fraction("carbon fraction", carbon_fraction)
 
 
 def volume_from_carbon(

@@ -66,6 +66,20 @@ def test_an_impossible_volume_is_refused(volume: float) -> None:
         biomass.biomass_from_regression(volume, 0.6, 10.0, 20.0)
 
 
+@pytest.mark.parametrize("factors", [(-0.4, 1.5, 0.25), (0.4, -1.5, 0.25), (0.4, 1.5, -0.25), (0.4, float("nan"), 0.2)])
+def test_impossible_factors_are_refused(factors: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="not negative"):
+        biomass.biomass_from_volume(50.0, *factors)
+
+
+def test_an_impossible_tree_or_carbon_fraction_is_refused() -> None:
+    for diameter, height in ((-15.0, 12.0), (15.0, -12.0), (float("inf"), 12.0)):
+        with pytest.raises(ValueError, match=r"diameter|height"):
+            biomass.tree_biomass(diameter, height, 0.0462, 0.8647)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        biomass.carbon_from_biomass(50.0, 1.2)
+
+
 def test_bare_land_carries_no_regression_biomass() -> None:
     with pytest.raises(ValueError, match="floor"):
         biomass.biomass_from_regression(np.array([50.0, 0.0]), 0.6, 10.0, 20.0)
