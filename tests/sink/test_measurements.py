@@ -122,6 +122,8 @@ def test_the_next_valuation_starts_from_exactly_the_measured_stock(sink_db: Data
     now = read_asset(sink_db, asset.id)
     assert (now.volume_m3_ha, now.measured_on) == (found.volume_m3_ha, clock.today())
     assert now.sampling_uncertainty == found.half_width.quantize(Decimal("0.0001"))
+    deduction = float(uncertainty.effective_deduction(float(now.sampling_uncertainty), *STEPS))
+    assert 0 < deduction == pytest.approx(float(valued.uncertainty_deduction), abs=1e-6)
     assert now.measured is not None
     assert now.measured["measurement"] == str(found.id)
 
