@@ -9,3 +9,6 @@ SPECIES = tuple(name.removeprefix("species.") for name in PARAMETERS.entries if 
 COUNTIES = ("shuocheng", "pinglu", "shanyin", "yingxian", "youyu", "huairen")
 PERILS = ("fire", "pest", "drought", "frost_snow", "wind", "flood", "harvest")
 PROGRAMMES = ("ccer", "verra", "gold_standard")
+KINDS = ("forest", "grassland", "wetland")
+TITLE_KINDS = ("certificate", "contract", "approved_deed")
+SITE_CLASSES = ("good", "medium", "poor")
