@@ -167,8 +167,9 @@ def _judged(
 
 def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
     """Enter forests and value each at once; one that cannot be valued stays registered, without a valuation."""
-    entered = register_assets(session, many)
+    # First, so that nothing is asked of the database between an asset and its valuation: each is one row to insert.
     on = basis(session, tenant(session))
+    entered = register_assets(session, many)
     for one in entered:
         if isinstance(one, Asset):
             # A valuation that is refused has changed nothing yet.
