@@ -178,12 +178,17 @@ def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | 
     return entered
 
 
+def least_plot_m2(planted_year: int, p: InForce) -> int:
+    """The smallest continuous plot that the programme takes. [m2]"""
+    smallest: dict[str, int] = p["eligibility.smallest_plot"]
+    return smallest["started_2019_or_earlier" if planted_year <= _OLDER_PROJECTS else "general"]
+
+
 def _checked(facts: AssetFacts, p: InForce) -> Parcel:
     """Read the ground and see that the facts can be true."""
     today = clock.today()
     parcel = geometry.parcel(facts.geometry, p)
-    smallest = p["eligibility.smallest_plot"]
-    least = smallest["started_2019_or_earlier" if facts.planted_year <= _OLDER_PROJECTS else "general"]
+    least = least_plot_m2(facts.planted_year, p)
     if parcel.smallest_part_m2 < least:
         raise _invalid(
             "/geometry",
