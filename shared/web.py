@@ -200,6 +200,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
                 refusals += [400, 422] if "query" in taken else [422]
             if "<" in rule:
                 refusals.append(404)
+            if "query" in taken and parameters:
+                # flask-smorest lets a list of ours replace that of the arguments, so ours goes into it.
+                door._apidoc["arguments"]["parameters"] += parameters  # type: ignore[attr-defined]
+                parameters = []
             documented = self.doc(
                 operationId=view.__name__,
                 security=[{"bearer": [scope]}],
@@ -419,7 +423,10 @@ def _begin(service: Service) -> None:
     if asked.path in PUBLIC or asked.path.startswith("/v1/docs/"):
         return
     kept.principal = service.verifier.principal(headers.get("Authorization"))
-    takes_file = getattr(current_app.view_functions.get(asked.endpoint or ""), "takes_file", False)
+    # An address or a method that is not there is the router's to tell.
+    takes_file = asked.routing_exception is not None or getattr(
+        current_app.view_functions[asked.endpoint or ""], "takes_file", False
+    )
     if asked.method in ("POST", "PUT", "PATCH") and asked.mimetype != "application/json" and not takes_file:
         has_body = bool(asked.content_length or asked.mimetype or "Transfer-Encoding" in headers)
         if has_body:
