@@ -100,7 +100,7 @@ def _sound(drawn: Polygon | MultiPolygon, p: InForce) -> Parcel:
     if drawn.is_valid:
         if drawn.area == 0:
             raise _refused("the polygon encloses nothing")
-        return Parcel(drawn)
+        return Parcel(shapely.remove_repeated_points(drawn))
     fault = explain_validity(drawn)
     repaired = _polygonal(shapely.make_valid(drawn), p["register.repair"])
     if repaired.is_empty or repaired.area == 0:
