@@ -86,6 +86,13 @@ class Client:
         answer = self.http.post(path, json={} if body is None else body, headers=sent)
         return conforming(self.http.application, answer)
 
+    def send(self, path: str, content: bytes, **headers: str) -> TestResponse:
+        """POST a file as it is."""
+        sent = {"Authorization": f"Bearer {self.bearer}", "Idempotency-Key": str(uuid4())}
+        sent |= {"Content-Type": "application/octet-stream"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return conforming(self.http.application, self.http.post(path, data=content, headers=sent))
+
 
 _apps: dict[tuple[str, str], Flask] = {}
 

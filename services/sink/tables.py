@@ -11,7 +11,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Select, String, UniqueConstraint, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    Select,
+    String,
+    UniqueConstraint,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -47,6 +58,8 @@ class Asset(Versioned, Base):
             name="units_not_negative",
         ),
         CheckConstraint("retired_tonnes <= issued_tonnes", name="retired_were_issued"),
+        CheckConstraint("row_spacing_m > 0 AND plant_spacing_m > 0", name="spacing"),
+        CheckConstraint("slope_degrees BETWEEN 0 AND 90", name="slope"),
         CheckConstraint(
             "over_pledged = (pledged_tonnes + enforced_tonnes > forecast_tonnes + issued_tonnes - retired_tonnes)",
             name="over_pledged_is_told",
@@ -83,6 +96,16 @@ class Asset(Versioned, Base):
     #: Score from 0 to 1 by peril, as strings.
     hazards: Mapped[dict[str, str]] = mapped_column(JSONB)
     title_until: Mapped[date]
+    #: certificate, contract or approved_deed; where the title is written down, and in whose name: a key, never a name.
+    title_kind: Mapped[str | None] = mapped_column(String(16))
+    title_number: Mapped[str | None] = mapped_column(String(64))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    row_spacing_m: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    plant_spacing_m: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    #: good, medium or poor, as the planting design classes the ground
+    site_class: Mapped[str | None] = mapped_column(String(8))
+    elevation_m: Mapped[int | None]
+    slope_degrees: Mapped[int | None]
     crediting_from: Mapped[date]
     crediting_until: Mapped[date]
     #: What plots say to a valuation beyond volume, cover and sampling error; see `actions/measurements.py`.
@@ -410,3 +433,106 @@ class Measurement(Base):
         """The outputs with decimals for numbers."""
         figures: dict[str, Any] = json.loads(self.outputs, parse_float=Decimal, parse_int=Decimal)
         return figures
+
+
+# -- imports of many parcels, and the evidence of one -----------------------------------------------------------------
+
+
+class AssetImport(Base):
+    """A file of parcels on its way into the register; its id is that of the job that reads it."""
+
+    __tablename__ = "asset_imports"
+    __table_args__ = (
+        CheckConstraint("format IN ('rows', 'csv', 'xlsx', 'geojson')", name="format"),
+        CheckConstraint("registered >= 0 AND known >= 0 AND refused >= 0 AND errors >= 0", name="counts"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    #: As it was sent: rows of JSON, csv, xlsx or geojson.
+    format: Mapped[str] = mapped_column(String(8))
+    charset: Mapped[str] = mapped_column(String(16))
+    #: Only checks; nothing is registered.
+    dry_run: Mapped[bool]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    #: How the rows are read now (a sheet is turned into csv first), in which columns, and from which byte.
+    reading: Mapped[str] = mapped_column(String(8))
+    columns: Mapped[list[str]] = mapped_column(JSONB)
+    start: Mapped[int] = mapped_column(BigInteger)
+    #: Rows that went in, that were in the register already, that could not go in; and what was wrong with these.
+    registered: Mapped[int]
+    known: Mapped[int]
+    refused: Mapped[int]
+    errors: Mapped[int]
+    created_at: Mapped[Moment]
+    finished_at: Mapped[Moment | None]
+
+
+class AssetImportPiece(Base):
+    """A piece of an import's file, until it is read."""
+
+    __tablename__ = "asset_import_pieces"
+
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("asset_imports.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    institution: Mapped[Institution]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AssetImportError(Base):
+    """What is wrong with a row of an import."""
+
+    __tablename__ = "asset_import_errors"
+    __table_args__ = (Index("ix_asset_import_errors_import", "import_id", "id"),)
+
+    id: Mapped[Id]
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("asset_imports.id"))
+    institution: Mapped[Institution]
+    row: Mapped[int]
+    field: Mapped[str] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(String(500))
+
+
+class AssetImportParcel(Base):
+    """A parcel that a dry run found in order, so that the rest of the file is held against it; gone at its end."""
+
+    __tablename__ = "asset_import_parcels"
+    __table_args__ = (Index("ix_asset_import_parcels_import", "import_id", "min_latitude", "max_latitude"),)
+
+    id: Mapped[Id]
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("asset_imports.id"))
+    institution: Mapped[Institution]
+    reference: Mapped[str | None] = mapped_column(String(64))
+    geometry: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    min_longitude: Mapped[float]
+    min_latitude: Mapped[float]
+    max_longitude: Mapped[float]
+    max_latitude: Mapped[float]
+
+
+class Evidence(Base):
+    """What speaks for or against a rule of the methodology: a document, an observation; entered once, never changed."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (
+        UniqueConstraint("asset_id", "rule", "kind", "reference"),
+        CheckConstraint("finding IN ('supports', 'contradicts', 'unclear')", name="finding"),
+        CheckConstraint("share >= 0 AND share <= 1", name="share"),
+    )
+
+    id: Mapped[Id]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"))
+    registrar: Mapped[str] = mapped_column(String(64))
+    rule: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(32))
+    #: Where the document is kept, by that archive's key.
+    reference: Mapped[str] = mapped_column(String(128))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    #: The day that the evidence shows.
+    dated_on: Mapped[date]
+    finding: Mapped[str] = mapped_column(String(16))
+    #: Share of the surface, where the rule asks for one.
+    share: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
+    recorded_by: Mapped[str] = mapped_column(String(128))
+    recorded_at: Mapped[Moment]

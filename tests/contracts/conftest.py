@@ -42,6 +42,9 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     town.pump()
     _forecast(people)
     _survey(people)
+
+    body(people.bureau().post("/v1/asset-imports", {"rows": [{"name": "no forest"}]}), 202)
+    town.run_jobs()
     for service in SERVICES:
         _job(service, databases[service])
     assert town.dead_letters() == {}
@@ -86,7 +89,7 @@ def _job(service: str, database: Database) -> None:
 
 #: The list in which an id of each kind is found.
 _LISTS = {
-    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges"},
+    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges", "import_id": "asset-imports"},
     "credit": {"loan_id": "loans"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},

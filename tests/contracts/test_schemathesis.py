@@ -27,6 +27,10 @@ UNSAID = (
     "contains NUL",  # which JSON can write and PostgreSQL cannot
     "not a valid integer",  # 1.0 is a whole number to JSON Schema, and no way to write one to us
     "outside of",  # geometry
+    "looks? ",
+    "the file ",  # what a file holds
+    "is shown by",  # a kind of evidence against its rule
+    "lies in the future",
     "a ring ",
     "the polygon",
     "give either assets",  # one field against another

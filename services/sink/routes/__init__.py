@@ -1,5 +1,14 @@
 """The sink's HTTP door, a blueprint for each noun."""
 
-from services.sink.routes import assets, measurements, prices, reversals, units, valuations
+from services.sink.routes import assets, eligibility, imports, measurements, prices, reversals, units, valuations
 
-BLUEPRINTS = (assets.blp, measurements.blp, valuations.blp, prices.blp, reversals.blp, units.blp)
+BLUEPRINTS = (
+    assets.blp,
+    imports.blp,
+    eligibility.blp,
+    measurements.blp,
+    valuations.blp,
+    prices.blp,
+    reversals.blp,
+    units.blp,
+)
