@@ -16,7 +16,7 @@ from services.sink.actions.geometry import M2_PER_HA, Parcel
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.valuations import basis, species_shares, value_asset
 from services.sink.formulas.growth import locality_excess
-from services.sink.tables import Asset
+from services.sink.tables import Asset, Planting
 from shared import audit, clock, outbox
 from shared.db import tenant
 from shared.errors import ConflictError, InvalidError, RefusalError
@@ -73,7 +73,7 @@ def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset 
     """Enter forests into the caller's register; what cannot go in is refused one by one and leaves no trace."""
     p = PARAMETERS.at(clock.today())
     entered: list[Asset | RefusalError] = []
-    session.connection().exec_driver_sql(_REGISTER_LOCK)
+    lock_register(session)
     parcels: dict[int, Parcel] = {}
     refusals: dict[int, RefusalError] = {}
     for number, facts in enumerate(many):
@@ -82,7 +82,7 @@ def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset 
         except RefusalError as error:
             refusals[number] = error
     known = _known_references(session, [facts.reference for facts in many if facts.reference])
-    taken = _overlapping_the_register(session, parcels, p)
+    taken = overlapping_the_register(session, parcels, p)
     numbers = list(parcels)
     earlier = dict(zip(numbers, geometry.neighbours([parcels[n] for n in numbers]), strict=True))
     accepted: set[int] = set()
@@ -167,8 +167,16 @@ def _known_references(session: Session, references: Sequence[str]) -> set[str | 
     return set(session.scalars(mine))
 
 
-def _overlapping_the_register(session: Session, parcels: Mapping[int, Parcel], p: InForce) -> set[int]:
-    """Which parcels share more ground with the register than a common border explains."""
+def lock_register(session: Session) -> None:
+    """Let nobody else enter ground until this transaction ends."""
+    session.connection().exec_driver_sql(_REGISTER_LOCK)
+
+
+def overlapping_the_register(session: Session, parcels: Mapping[int, Parcel], p: InForce) -> set[int]:
+    """Which parcels share more ground with the register, or with plantings, than a common border explains.
+
+    Ground that earns credits gives no allowances, and the other way round: one tonne is counted once.
+    """
     if not parcels:
         return set()
     # One statement for all: the extents of the newcomers joined with those of the register.
@@ -177,19 +185,20 @@ def _overlapping_the_register(session: Session, parcels: Mapping[int, Parcel], p
         *(column(side, DOUBLE_PRECISION) for side in ("west", "south", "east", "north")),
         name="extents",
     ).data([(number, *parcel.bounds) for number, parcel in parcels.items()])
-    touching = select(extents.c.number, Asset.geometry).join(
-        Asset,
-        and_(
-            Asset.min_longitude < extents.c.east,
-            Asset.max_longitude > extents.c.west,
-            Asset.min_latitude < extents.c.north,
-            Asset.max_latitude > extents.c.south,
-        ),
-    )
     found: set[int] = set()
-    for number, stored in session.execute(touching):
-        if number not in found and _too_much(parcels[number], geometry.stored_parcel(stored), p):
-            found.add(number)
+    for taken in (Asset, Planting):
+        touching = select(extents.c.number, taken.geometry).join(
+            taken,
+            and_(
+                taken.min_longitude < extents.c.east,
+                taken.max_longitude > extents.c.west,
+                taken.min_latitude < extents.c.north,
+                taken.max_latitude > extents.c.south,
+            ),
+        )
+        for number, stored in session.execute(touching):
+            if number not in found and _too_much(parcels[number], geometry.stored_parcel(stored), p):
+                found.add(number)
     return found
 
 

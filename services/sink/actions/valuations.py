@@ -196,7 +196,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     facts, p, market_ = inputs["asset"], inputs["parameters"], inputs["market"]
     as_of = date.fromisoformat(inputs["as_of"])
     days = [date.fromisoformat(day) for day in inputs["verifications"]]
-    stand = _stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
+    stand = stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
     stocks = float(facts["live_share"]) * stand[:-1]
     # What has grown since the last verification is still to be issued; what burned below it is to be regrown first.
     owed = float(facts["verified_live_share"]) * float(stand[-1]) - float(stocks[0])
@@ -248,11 +248,11 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def live_stock(inputs: Mapping[str, Any]) -> float:
     """Living stock of an asset on the day of its inputs. [tCO2e]"""
     facts = inputs["asset"]
-    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
+    stand = stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
     return float(facts["live_share"]) * float(stand[0])
 
 
-def _stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
+def stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
     """Stock of the whole stand, as if nothing had been lost, on each day. [tCO2e]"""
     ages = np.array([_age(facts, day) for day in [*days, date.fromisoformat(facts["measured_on"])]])
     total = np.zeros(len(days))

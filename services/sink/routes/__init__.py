@@ -1,5 +1,29 @@
 """The sink's HTTP door, a blueprint for each noun."""
 
-from services.sink.routes import assets, prices, reversals, units, valuations
+from services.sink.routes import (
+    accounts,
+    assets,
+    footprints,
+    landuse,
+    orders,
+    plantings,
+    prices,
+    programme,
+    reversals,
+    units,
+    valuations,
+)
 
-BLUEPRINTS = (assets.blp, valuations.blp, prices.blp, reversals.blp, units.blp)
+BLUEPRINTS = (
+    assets.blp,
+    valuations.blp,
+    prices.blp,
+    reversals.blp,
+    units.blp,
+    footprints.blp,
+    orders.blp,
+    landuse.blp,
+    plantings.blp,
+    accounts.blp,
+    programme.blp,
+)

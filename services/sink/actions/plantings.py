@@ -1,0 +1,150 @@
+"""Plantings and their adopters: what trees are forecast to bind becomes an allowance, and never a credit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from services.sink.actions import geometry
+from services.sink.actions.assets import OverlapError, lock_register, overlapping_the_register
+from services.sink.actions.geometry import M2_PER_HA
+from services.sink.actions.kilograms import kilograms
+from services.sink.actions.parameters import PARAMETERS
+from services.sink.actions.settlement import own_register
+from services.sink.actions.stands import Stand, check_species, stocks
+from services.sink.formulas.planting import adopted_allowance, yearly_allowance
+from services.sink.tables import Adoption, Planting
+from shared import audit, clock
+from shared.db import locked, tenant
+from shared.errors import ConflictError, InvalidError
+from shared.ids import uuid7
+from shared.parameters import InForce
+
+PURPOSES = ("offset", "adoption", "memorial")
+
+
+@dataclass(frozen=True)
+class PlantingFacts:
+    """What a registrar says about a planting; its area follows from its polygon."""
+
+    name: str
+    purpose: str
+    county: str
+    geometry: Mapping[str, Any]
+    species: Sequence[Mapping[str, Any]]
+    planted_year: int
+    survival: Decimal
+    trees: int
+
+
+@dataclass(frozen=True)
+class AdoptionFacts:
+    """Who adopts how many trees; the holder is the institution whose accounts may use the allowance."""
+
+    adopter: str
+    trees: int
+    holder: str | None = None
+    dedication: str | None = None
+
+
+def enter_planting(session: Session, facts: PlantingFacts) -> Planting:
+    """Enter a planting on ground that is in nobody's register, with the allowance its growth is forecast to bring."""
+    p = PARAMETERS.at(clock.today())
+    parcel = geometry.parcel(facts.geometry)
+    check_species(facts.species)
+    today = clock.today()
+    if facts.planted_year > today.year:
+        raise _invalid("/planted_year", "lies in the future")
+    area_ha = Decimal(str(round(parcel.area_m2 / M2_PER_HA, 4)))
+    if area_ha <= 0 or area_ha > p["register.largest_parcel"]:
+        raise _invalid("/geometry", f"the polygon has {area_ha} ha; is the scale right?")
+    if facts.trees > area_ha * p["planting.trees_per_ha"]:
+        raise _invalid("/trees", f"so many trees do not add up to a planting of {area_ha} ha")
+    lock_register(session)
+    if overlapping_the_register(session, {0: parcel}, p):
+        raise OverlapError("the polygon overlaps ground that is in the register already", errors=[_GEOMETRY])
+    first_year, grown = _forecast(facts, area_ha, p)
+    west, south, east, north = parcel.bounds
+    planting = Planting(
+        id=uuid7(),
+        registrar=tenant(session),
+        name=facts.name,
+        purpose=facts.purpose,
+        county=facts.county,
+        geometry=parcel.geojson(),
+        min_longitude=west,
+        min_latitude=south,
+        max_longitude=east,
+        max_latitude=north,
+        area_ha=area_ha,
+        species=[{"species": one["species"], "share": format(one["share"], "f")} for one in facts.species],
+        planted_year=facts.planted_year,
+        survival=facts.survival,
+        trees=facts.trees,
+        adopted_trees=0,
+        first_year=first_year,
+        grown_kg=grown,
+        parameters_hash=p.digest,
+        unverified_parameters=list(p.unverified),
+        entered_at=clock.now(),
+    )
+    session.add(planting)
+    audit.record(session, "enter_planting", planting.id, area_ha=str(area_ha), trees=facts.trees)
+    session.flush()
+    return planting
+
+
+def adopt(session: Session, planting_id: UUID, facts: AdoptionFacts) -> Adoption:
+    """Give trees of a planting, and the allowance that goes with them, to an adopter."""
+    planting = locked(session, Planting, planting_id)
+    own_register(planting.registrar, session)
+    left = planting.trees - planting.adopted_trees
+    if facts.trees > left:
+        raise ConflictError(f"{left} trees are left to adopt")
+    planting.adopted_trees += facts.trees
+    adoption = Adoption(
+        id=uuid7(),
+        institution=facts.holder or tenant(session),
+        registrar=planting.registrar,
+        planting_id=planting.id,
+        adopter=facts.adopter,
+        dedication=facts.dedication,
+        trees=facts.trees,
+        allowance_tonnes=Decimal(int(grown_kg(planting, facts.trees)[-1])) / 1000,
+        claimed_tonnes=Decimal(0),
+        adopted_at=clock.now(),
+    )
+    session.add(adoption)
+    audit.record(session, "adopt_trees", adoption.id, planting=str(planting.id), trees=facts.trees)
+    session.flush()
+    return adoption
+
+
+def grown_kg(planting: Planting, trees: int) -> Any:
+    """What some of the trees have grown by the end of each year, a running total. [kgCO2e]"""
+    return adopted_allowance(planting.grown_kg, trees, planting.trees)
+
+
+def _forecast(facts: PlantingFacts, area_ha: Decimal, p: InForce) -> tuple[int, list[int]]:
+    """First year and running total of the allowance; growth before the entry is history and allows nothing."""
+    today = clock.today()
+    first = max(facts.planted_year, today.year)
+    stand = Stand(area_ha, facts.species, facts.planted_year, facts.survival, measured_on=today)
+    days = [date(first - 1 + k, 12, 31) for k in range(int(p["planting.allowance_years"]) + 1)]
+    allowed = np.cumsum(yearly_allowance(stocks(stand, p, days), p["planting.deduction"]))
+    total = [kilograms(Decimal(repr(float(mass)))) for mass in allowed]
+    if total[-1] == 0:
+        raise _invalid("/species", "no growth is known that would add up to an allowance: shrubs, or nothing survives")
+    return first, total
+
+
+def _invalid(pointer: str, detail: str) -> InvalidError:
+    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
+
+
+_GEOMETRY = {"pointer": "/geometry", "detail": "overlaps ground that is in the register already"}

@@ -1,0 +1,90 @@
+"""Stands outside of the register: the same growth and the same routes, on facts that nobody registered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.sink.actions.valuations import stand_stocks
+from services.sink.formulas.biomass import CO2_PER_CARBON
+from services.sink.tables import Asset
+from shared.errors import InvalidError
+from shared.parameters import InForce
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A stand as its stock is computed from it."""
+
+    area_ha: Decimal
+    #: [{"species": …, "share": …}], shares summing to 1.
+    species: Sequence[Mapping[str, Any]]
+    planted_year: int
+    survival: Decimal
+    measured_on: date
+    volume_m3_ha: Decimal | None = None
+    crown_cover: Decimal | None = None
+    #: Share alive after reversals.
+    live_share: Decimal = Decimal(1)
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts as JSON data, decimals as text."""
+        return {
+            "area_ha": str(self.area_ha),
+            "species": [{"species": one["species"], "share": str(one["share"])} for one in self.species],
+            "planted_year": self.planted_year,
+            "survival": str(self.survival),
+            "measured_on": self.measured_on.isoformat(),
+            "volume_m3_ha": None if self.volume_m3_ha is None else str(self.volume_m3_ha),
+            "crown_cover": None if self.crown_cover is None else str(self.crown_cover),
+            "live_share": str(self.live_share),
+        }
+
+
+def part_of(asset: Asset, area_ha: Decimal) -> Stand:
+    """A part of a registered forest, as it stands there."""
+    return Stand(
+        area_ha=area_ha,
+        species=asset.species,
+        planted_year=asset.planted_year,
+        survival=asset.survival,
+        measured_on=asset.measured_on,
+        volume_m3_ha=asset.volume_m3_ha,
+        crown_cover=asset.crown_cover,
+        live_share=asset.live_share,
+    )
+
+
+def check_species(species: Sequence[Mapping[str, Any]]) -> None:
+    """See that a mix is one."""
+    if sum(one["share"] for one in species) != 1:
+        raise _invalid("/species", "the shares of a mix add up to 1")
+    if len({one["species"] for one in species}) != len(species):
+        raise _invalid("/species", "each species stands once in a mix")
+
+
+def stocks(stand: Stand, p: InForce, days: list[date]) -> NDArray[np.float64]:
+    """Stock of a stand on each day. [tCO2e]"""
+    # The coefficients are looked up by name alone, and so are remembered as used.
+    whole = stand_stocks(stand.as_json(), cast(Mapping[str, Any], p), days)
+    return np.asarray(float(stand.live_share) * whole)
+
+
+def growth_t_ha(stand: Stand, p: InForce, day: date) -> float:
+    """Living biomass that a hectare grows in the year from a day, roots included. [t d.m./ha/yr]"""
+    total = 0.0
+    for one in stand.species:
+        facts = stand.as_json() | {"species": [{"species": one["species"], "share": "1"}], "area_ha": "1"}
+        year_later = date(day.year + 1, day.month, min(day.day, 28))
+        now, then = stand_stocks(facts, cast(Mapping[str, Any], p), [day, year_later])
+        carbon = max(0.0, float(then - now)) * float(stand.live_share) / CO2_PER_CARBON
+        total += float(one["share"]) * carbon / p[f"carbon_fraction.{one['species']}"]
+    return total
+
+
+def _invalid(pointer: str, detail: str) -> InvalidError:
+    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
