@@ -117,7 +117,7 @@ def balances(session: Session, account_id: UUID) -> list[Balance]:
         select(AccountEntry.year, AccountEntry.kind, func.sum(AccountEntry.tonnes))
         .where(AccountEntry.account_id == account_id, AccountEntry.voided_at.is_(None))
         .group_by(AccountEntry.year, AccountEntry.kind)
-    ).tuples()
+    )
     years: dict[int, dict[str, Decimal]] = {}
     for year, kind, tonnes in sums:
         years.setdefault(year, {})[kind] = tonnes
@@ -231,7 +231,7 @@ def _claim_allowance(session: Session, adoption_id: UUID, year: int, tonnes: Dec
         select(AccountEntry.year, AccountEntry.tonnes).where(
             AccountEntry.adoption_id == adoption.id, AccountEntry.voided_at.is_(None)
         )
-    ).tuples()
+    )
     claimed = _running([(claim_year - planting.first_year, mass) for claim_year, mass in claims], len(grown))
     room = Decimal(int(claimable_allowance(grown, claimed)[min(at, len(grown) - 1)])) / 1000 if at >= 0 else Decimal(0)
     if tonnes > room:

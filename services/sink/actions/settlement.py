@@ -196,8 +196,8 @@ def verify(session: Session, code: str) -> Verified:
 
 def _stands(session: Session, content: Mapping[str, Any]) -> bool:
     named = {UUID(one["retirement_id"]): Decimal(one["tonnes"]) for one in content["retirements"]}
-    found = session.execute(select(Retirement.id, Retirement.tonnes).where(Retirement.id.in_(named))).tuples()
-    return dict(found.all()) == named and sum(named.values()) == Decimal(content["tonnes"])
+    rows = session.scalars(select(Retirement).where(Retirement.id.in_(named)))
+    return {row.id: row.tonnes for row in rows} == named and sum(named.values()) == Decimal(content["tonnes"])
 
 
 def available(session: Session, registrar: str) -> Decimal:

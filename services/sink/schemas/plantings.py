@@ -42,7 +42,7 @@ class PlantingResponse(Versioned):
     county = fields.String(required=True)
     geometry = fields.Dict(required=True)
     area_ha = Quantity(places=4, required=True)
-    species = fields.List(fields.Nested(SpeciesShareSchema()), required=True)
+    species = fields.List(fields.Dict(), required=True)
     planted_year = fields.Integer(required=True)
     survival = share(required=True)
     trees = fields.Integer(required=True)
