@@ -29,7 +29,12 @@ UNSAID = (
     "outside of",  # geometry
     "a ring ",
     "the polygon",
-    "give either assets",  # one field against another
+    "give either",  # one field against another
+    "give at least",
+    "only a person",
+    "lies in the future",
+    "lies before the period",
+    "nobody keeps a register",
     "grace must end",
     "stands here twice",
     "add up to",

@@ -53,7 +53,7 @@ def test_an_organisation_burns_buys_and_travels(sink_db: Database) -> None:
 def test_a_persons_home_is_shared_by_those_who_live_there(sink_db: Database) -> None:
     life = meeting(
         kind="person",
-        journeys=[{"mode": "car", "travellers": 1, "distance_km": "5000", "there_and_back": False}],
+        journeys=[{"mode": "car", "travellers": 1, "distance_km": "5000", "trips": 1}],
         activities={"diet_day": "365"},
         household={"electricity_shanxi": "2400", "natural_gas": "300"},
         household_size=3,

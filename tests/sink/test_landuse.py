@@ -144,7 +144,7 @@ def test_a_procedure_is_assessed_once_and_dropped_only_unpaid(sink_db: Database,
     path = f"/v1/land-use-compensations/{made['id']}"
     wrong = {"amount": money("0.01"), "reference": "s"}
     assert body(bureau(sink_db).post(f"{path}/receipt", wrong, If_Match=tag(made)), 422)
-    gone = body(bureau(sink_db).post(f"{path}/withdrawal", If_Match=tag(made)))
+    gone = body(bureau(sink_db).post(f"{path}/withdrawal", {"reason": "moved elsewhere"}, If_Match=tag(made)))
     assert gone["state"] == "withdrawn"
     right = {"amount": made["fee"], "reference": "s"}
     body(bureau(sink_db).post(f"{path}/receipt", right, If_Match=tag(gone)), 409)

@@ -42,7 +42,8 @@ class Journey:
     mode: str
     travellers: int
     distance_km: Decimal
-    there_and_back: bool = True
+    #: There and back.
+    trips: int = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class FootprintFacts:
                     "mode": journey.mode,
                     "travellers": journey.travellers,
                     "distance_km": format(journey.distance_km, "f"),
-                    "there_and_back": journey.there_and_back,
+                    "trips": journey.trips,
                 }
                 for journey in self.journeys
             ],
@@ -127,7 +128,7 @@ def _lines(facts: FootprintFacts, p: InForce) -> list[_Line]:
         _Line(
             "travel",
             journey.mode,
-            float(travel_distance(journey.travellers, float(journey.distance_km), 1 + journey.there_and_back)),
+            float(travel_distance(journey.travellers, float(journey.distance_km), journey.trips)),
             p[f"footprint.{journey.mode}"],
         )
         for journey in facts.journeys

@@ -125,11 +125,11 @@ def discharge(session: Session, land_use_id: UUID) -> LandUseCompensation:
     return row
 
 
-def withdraw(session: Session, land_use_id: UUID) -> LandUseCompensation:
+def withdraw(session: Session, land_use_id: UUID, reason: str) -> LandUseCompensation:
     """Drop an assessment that nothing was paid for: the project takes no land after all."""
     row = _in_state(session, land_use_id, "assessed")
     row.state = "withdrawn"
-    audit.record(session, "withdraw_land_use", row.id)
+    audit.record(session, "withdraw_land_use", row.id, reason=reason)
     session.flush()
     return row
 

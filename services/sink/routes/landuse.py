@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import landuse
 from services.sink.actions.landuse import LandUseFacts
-from services.sink.schemas.landuse import LandUseRequest, LandUseResponse
+from services.sink.schemas.landuse import LandUseRequest, LandUseResponse, LandUseWithdrawalRequest
 from services.sink.schemas.orders import ReceiptRequest
 from services.sink.tables import LandUseCompensation
 from shared.db import found
@@ -59,7 +59,8 @@ def post_land_use_discharge(session: Session, land_use_id: UUID) -> LandUseCompe
 
 
 @blp.command("POST", "/land-use-compensations/<uuid:land_use_id>/withdrawal", scope="sink:value", if_match=True)
+@blp.arguments(LandUseWithdrawalRequest())
 @blp.response(200, LandUseResponse())
-def post_land_use_withdrawal(session: Session, land_use_id: UUID) -> LandUseCompensation:
+def post_land_use_withdrawal(session: Session, body: dict[str, Any], land_use_id: UUID) -> LandUseCompensation:
     """Drop an assessment that nothing was paid for."""
-    return landuse.withdraw(session, land_use_id)
+    return landuse.withdraw(session, land_use_id, body["reason"])

@@ -16,12 +16,15 @@ def _quantities() -> fields.Dict:
 
 
 class JourneySchema(Base):
-    """A party that travels the same way, from where it comes; `travellers` are cars where the mode is car."""
+    """A party that travels the same way, `trips` times the distance: there and back if not said.
+
+    Where the mode is car, `travellers` are cars.
+    """
 
     mode = fields.String(required=True, validate=validate.OneOf(MODES))
     travellers = Whole(required=True, minimum=1, maximum=1_000_000)
     distance_km = Quantity(places=1, minimum="0.1", maximum="20000", required=True)
-    there_and_back = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+    trips = Whole(load_default=2, minimum=1, maximum=10_000)
 
 
 class FootprintRequest(Base):

@@ -25,6 +25,12 @@ class LandUseRequest(Base):
     crown_cover = share(load_default=None, allow_none=True)
 
 
+class LandUseWithdrawalRequest(Base):
+    """Why the project takes no land after all."""
+
+    reason = Text(max_length=200, min_length=3, required=True)
+
+
 class LandUseResponse(Versioned):
     """What a project owes: the state's and the owner's part add up to the fee, to the fen."""
 
