@@ -5,9 +5,9 @@ of one aggregate number, and therefore commit, one after the other. What is stil
 `outbox_unsent`; the events themselves never change.
 """
 
-from dataclasses import dataclass
+import json
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, FetchedValue, Identity, Index, String, UniqueConstraint
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shared import clock, trace
 from shared.db import Id, Institution, Moment, Plumbing, tenant
+from shared.errors import InvalidError
 from shared.events.base import Event, encode, write_moment
 from shared.ids import uuid7
 
@@ -63,15 +64,27 @@ class OutboxUnsent(Plumbing):
     since: Mapped[Moment]
 
 
+#: The largest value that goes onto a topic: less than any broker refuses by default, headers included. [B]
+LARGEST = 900_000
+
+
 def put(session: Session, event: Event) -> Outbox:
-    """Add an event to the caller's transaction. Never flushes, commits or opens anything."""
+    """Add an event to the caller's transaction. Never flushes, commits or opens anything.
+
+    Raises an InvalidError for one that no broker would take: the relay could not pass over it.
+    """
+    payload = encode(event)
+    # As long as what the relay sends: the database, too, writes a space after each colon and comma.
+    size = len(json.dumps(payload, ensure_ascii=False).encode())
+    if size > LARGEST:
+        raise InvalidError(f"this would be an event {event.type_name()} of {size} bytes; {LARGEST} are the most")
     row = Outbox(
         id=uuid7(),
         institution=tenant(session),
         topic=event.TOPIC,
         key=event.key,
         type=event.type_name(),
-        payload=encode(event),
+        payload=payload,
         occurred_at=clock.now(),
         traceparent=trace.traceparent(),
         request_id=trace.request_id(),
@@ -81,8 +94,7 @@ def put(session: Session, event: Event) -> Outbox:
     return row
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A CloudEvent 1.0 in the Kafka binary binding: headers say what, the value is the data."""
 
     id: UUID
@@ -145,7 +157,7 @@ def envelope(row: Outbox) -> Envelope:
     return Envelope(
         id=row.id,
         type=row.type,
-        source=f"/heartwood/{row.topic.split('.')[0]}",
+        source="/heartwood/" + row.topic.partition(".")[0],
         subject=row.key,
         time=row.occurred_at,
         sequence=row.sequence,
