@@ -1,5 +1,6 @@
 """Forest land taken by projects: the loss, the split to the fen, and the states of the procedure."""
 
+import json
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -94,8 +95,6 @@ def test_a_part_of_a_registered_forest_carries_its_part_of_the_stock(sink_db: Da
         del asked[name]
     seen = body(bureau(sink_db).post("/v1/land-use-compensations", asked), 201)
     with sealed(sink_db.sessions, BUREAU) as session:
-        import json
-
         (valuation,) = session.query(Valuation).filter_by(asset_id=asset.id)
         whole = live_stock(json.loads(valuation.inputs))
     assert float(seen["stock_tonnes"]) == pytest.approx(whole / 2, rel=1e-3)

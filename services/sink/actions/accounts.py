@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions.kilograms import kilograms
 from services.sink.actions.plantings import grown_kg
+from services.sink.actions.refusals import invalid
 from services.sink.formulas.balance import yearly_balance, zero_carbon
 from services.sink.formulas.planting import claimable_allowance
 from services.sink.tables import AccountEntry, Adoption, CompensationOrder, Footprint, Planting, ZeroCarbonAccount
 from shared import audit, clock
 from shared.db import found, locked, tenant
-from shared.errors import ConflictError, InvalidError, StateError
+from shared.errors import ConflictError, StateError
 from shared.events.parts import Reason
 from shared.ids import uuid7
 
@@ -72,7 +73,7 @@ def enter(session: Session, account_id: UUID, facts: EntryFacts) -> AccountEntry
     """Enter a line; what it draws on is drawn on once."""
     account = locked(session, ZeroCarbonAccount, account_id)
     if facts.year > clock.today().year:
-        raise _invalid("/year", "lies in the future")
+        raise invalid("/year", "lies in the future")
     tonnes = _drawn(session, facts)
     entry = AccountEntry(
         id=uuid7(),
@@ -176,21 +177,21 @@ def _drawn(session: Session, facts: EntryFacts) -> Decimal:
     """Tonnes of a line, after what it draws on gave them."""
     sources = {"emission": facts.footprint_id, "allowance": facts.adoption_id, "retirement": facts.order_id}
     if any(source is not None for kind, source in sources.items() if kind != facts.kind):
-        raise _invalid("/kind", f"give either a line of another kind or one that is of {facts.kind} alone")
+        raise invalid("/kind", f"give either a line of another kind or one that is of {facts.kind} alone")
     if facts.footprint_id is not None:
         if facts.tonnes is not None:
-            raise _invalid("/tonnes", "give either tonnes or a footprint")
+            raise invalid("/tonnes", "give either tonnes or a footprint")
         return _emitted(session, facts.footprint_id, facts.year)
     if facts.tonnes is None:
-        raise _invalid("/tonnes", "give either tonnes or, for an emission, a footprint")
+        raise invalid("/tonnes", "give either tonnes or, for an emission, a footprint")
     if facts.kind in ("emission", "reduction"):
         if facts.note is None:
-            raise _invalid("/note", "give at least the ground on which tonnes were counted")
+            raise invalid("/note", "give at least the ground on which tonnes were counted")
         return facts.tonnes
     source = sources[facts.kind]
     if source is None:
         name = "adoption_id" if facts.kind == "allowance" else "order_id"
-        raise _invalid(f"/{name}", f"give at least {name}: what covers an emission comes from somewhere")
+        raise invalid(f"/{name}", f"give at least {name}: what covers an emission comes from somewhere")
     if facts.kind == "allowance":
         _claim_allowance(session, source, facts.year, facts.tonnes)
     else:
@@ -201,7 +202,7 @@ def _drawn(session: Session, facts: EntryFacts) -> Decimal:
 def _emitted(session: Session, footprint_id: UUID, year: int) -> Decimal:
     footprint = found(session, Footprint, footprint_id)
     if not footprint.period_from.year <= year <= footprint.period_until.year:
-        raise _invalid("/year", "lies outside of the footprint's period")
+        raise invalid("/year", "lies outside of the footprint's period")
     entered = select(AccountEntry.id).where(AccountEntry.footprint_id == footprint.id, AccountEntry.voided_at.is_(None))
     if session.scalar(entered):
         raise ConflictError("this footprint is in an account already")
@@ -245,7 +246,3 @@ def _running(claims: Sequence[tuple[int, Decimal]], years: int) -> NDArray[np.in
     for at, mass in claims:
         masses[min(at, years - 1)] += kilograms(mass)
     return np.cumsum(masses)
-
-
-def _invalid(pointer: str, detail: str) -> InvalidError:
-    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions.kilograms import tonnes_of, tonnes_up
 from services.sink.actions.parameters import PARAMETERS
+from services.sink.actions.refusals import invalid
 from services.sink.formulas.domain import Numbers
 from services.sink.formulas.footprint import (
     activity_emissions,
@@ -22,7 +23,6 @@ from services.sink.formulas.footprint import (
 from services.sink.tables import Footprint
 from shared import audit, clock
 from shared.db import tenant
-from shared.errors import InvalidError
 from shared.ids import uuid7
 from shared.parameters import InForce
 
@@ -113,14 +113,14 @@ def estimate(session: Session, facts: FootprintFacts) -> Footprint:
 
 def _check(facts: FootprintFacts) -> None:
     if facts.period_until < facts.period_from:
-        raise _invalid("/period_until", "lies before the period begins")
+        raise invalid("/period_until", "lies before the period begins")
     if not facts.journeys and not facts.activities and not facts.household:
-        raise _invalid("/activities", "give at least one journey or activity")
+        raise invalid("/activities", "give at least one journey or activity")
     if facts.kind == "person":
         if bool(facts.household) != (facts.household_size is not None):
-            raise _invalid("/household_size", "give at least one activity of the household, and how many live there")
+            raise invalid("/household_size", "give at least one activity of the household, and how many live there")
     elif facts.household or facts.household_size is not None:
-        raise _invalid("/household", "only a person has a household")
+        raise invalid("/household", "only a person has a household")
 
 
 def _lines(facts: FootprintFacts, p: InForce) -> list[_Line]:
@@ -181,7 +181,3 @@ def _told(line: _Line, facts: FootprintFacts, p: InForce) -> dict[str, str]:
         "source": entry.source,
         "verified": entry.verified,
     }
-
-
-def _invalid(pointer: str, detail: str) -> InvalidError:
-    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])

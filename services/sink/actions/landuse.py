@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions.kilograms import tonnes_of, tonnes_up
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import market
+from services.sink.actions.refusals import invalid
 from services.sink.actions.settlement import Settled, settle
 from services.sink.actions.stands import Stand, check_species, growth_t_ha, part_of, stocks
 from services.sink.actions.valuations import own_asset
@@ -20,7 +21,7 @@ from services.sink.formulas.landuse import ecological_loss, equal_value_units, s
 from services.sink.tables import LandUseCompensation
 from shared import audit, clock, money
 from shared.db import locked, tenant
-from shared.errors import ConflictError, InvalidError, StateError
+from shared.errors import ConflictError, StateError
 from shared.ids import uuid7
 from shared.parameters import InForce
 
@@ -97,7 +98,7 @@ def record_receipt(session: Session, land_use_id: UUID, amount: Decimal, referen
     """Record that the fee was paid; its two parts go to the state and to the owner of the forest."""
     row = _in_state(session, land_use_id, "assessed")
     if amount != row.fee:
-        raise _invalid("/amount", f"the fee is {row.fee} CNY")
+        raise invalid("/amount", f"the fee is {row.fee} CNY")
     row.state, row.payment_reference, row.paid_at = "paid", reference, clock.now()
     audit.record(
         session,
@@ -137,15 +138,15 @@ def withdraw(session: Session, land_use_id: UUID, reason: str) -> LandUseCompens
 def _stand(session: Session, facts: LandUseFacts) -> Stand:
     described = bool(facts.species) and facts.planted_year is not None and facts.survival is not None
     if described == (facts.asset_id is not None):
-        raise _invalid("/species", "give either the stand (species, planted_year, survival) or asset_id")
+        raise invalid("/species", "give either the stand (species, planted_year, survival) or asset_id")
     if facts.asset_id is not None:
         asset = own_asset(session, facts.asset_id)
         if facts.area_ha > asset.area_ha:
-            raise _invalid("/area_ha", f"the area lies outside of the forest, which has {asset.area_ha} ha")
+            raise invalid("/area_ha", f"the area lies outside of the forest, which has {asset.area_ha} ha")
         return part_of(asset, facts.area_ha)
     check_species(facts.species)
     if facts.planted_year is None or facts.planted_year > clock.today().year:
-        raise _invalid("/planted_year", "lies in the future")
+        raise invalid("/planted_year", "lies in the future")
     return Stand(
         area_ha=facts.area_ha,
         species=facts.species,
@@ -171,10 +172,6 @@ def _in_state(session: Session, land_use_id: UUID, state: str) -> LandUseCompens
     if row.state != state:
         raise StateError(f"the compensation is {row.state}")
     return row
-
-
-def _invalid(pointer: str, detail: str) -> InvalidError:
-    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
 
 
 _PROCEDURE = {"pointer": "/procedure", "detail": "assessed already"}

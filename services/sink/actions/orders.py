@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import market
-from services.sink.actions.settlement import Settled, own_register, settle
+from services.sink.actions.refusals import invalid
+from services.sink.actions.settlement import Settled, ShortError, available, own_register, settle
 from services.sink.tables import Asset, CompensationOrder, Footprint
 from shared import audit, clock, money
 from shared.db import found, locked, tenant
-from shared.errors import ConflictError, ForbiddenError, InvalidError, StateError
+from shared.errors import ConflictError, ForbiddenError, StateError
 from shared.ids import uuid7
 
 
@@ -30,10 +31,12 @@ class OrderFacts:
 
 
 def quote(session: Session, facts: OrderFacts) -> CompensationOrder:
-    """Quote an order at today's spot price and the margin in force."""
+    """Quote an order at today's spot price and the margin in force, for units that are there; none is set aside."""
     tonnes, unverified = _tonnes(session, facts)
     if session.scalar(select(Asset.id).where(Asset.registrar == facts.registrar).limit(1)) is None:
-        raise _invalid("/registrar", "nobody keeps a register under this name")
+        raise invalid("/registrar", "nobody keeps a register under this name")
+    if tonnes > (left := available(session, facts.registrar)):
+        raise ShortError(f"{left} t are issued and free; {tonnes} t cannot be quoted")
     p = PARAMETERS.at(clock.today())
     in_force, _ = market(session, facts.registrar, p)
     spot, margin = Decimal(in_force.spot_price), Decimal(str(p["compensation.margin"]))
@@ -72,7 +75,7 @@ def quote(session: Session, facts: OrderFacts) -> CompensationOrder:
 
 def _tonnes(session: Session, facts: OrderFacts) -> tuple[Decimal, list[str]]:
     if (facts.footprint_id is None) == (facts.tonnes is None):
-        raise _invalid("/tonnes", "give either tonnes or a footprint")
+        raise invalid("/tonnes", "give either tonnes or a footprint")
     if facts.footprint_id is None:
         return facts.tonnes or Decimal(0), []
     footprint = found(session, Footprint, facts.footprint_id)
@@ -92,7 +95,7 @@ def record_receipt(session: Session, order_id: UUID, amount: Decimal, reference:
     if clock.now() > order.valid_until:
         raise StateError("the quote has run out; cancel the order and ask for a new one")
     if amount != order.amount:
-        raise _invalid("/amount", f"the order is for {order.amount} CNY")
+        raise invalid("/amount", f"the order is for {order.amount} CNY")
     order.state, order.payment_reference, order.paid_at = "paid", reference, clock.now()
     audit.record(session, "record_compensation_receipt", order.id, amount=str(amount), reference=reference)
     session.flush()
@@ -144,11 +147,7 @@ def cancel_order(session: Session, order_id: UUID) -> CompensationOrder:
 def _own(session: Session, order_id: UUID, state: str) -> CompensationOrder:
     """Lock an order at the caller's register that is in the state a step begins with."""
     order = locked(session, CompensationOrder, order_id)
-    own_register(order.registrar, session)
+    own_register(session, order.registrar)
     if order.state != state:
         raise StateError(f"the order is {order.state}")
     return order
-
-
-def _invalid(pointer: str, detail: str) -> InvalidError:
-    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])

@@ -15,13 +15,14 @@ from services.sink.actions.assets import OverlapError, lock_register, overlappin
 from services.sink.actions.geometry import M2_PER_HA
 from services.sink.actions.kilograms import kilograms
 from services.sink.actions.parameters import PARAMETERS
+from services.sink.actions.refusals import invalid
 from services.sink.actions.settlement import own_register
 from services.sink.actions.stands import Stand, check_species, stocks
 from services.sink.formulas.planting import adopted_allowance, yearly_allowance
 from services.sink.tables import Adoption, Planting
 from shared import audit, clock
 from shared.db import locked, tenant
-from shared.errors import ConflictError, InvalidError
+from shared.errors import ConflictError
 from shared.ids import uuid7
 from shared.parameters import InForce
 
@@ -59,12 +60,12 @@ def enter_planting(session: Session, facts: PlantingFacts) -> Planting:
     check_species(facts.species)
     today = clock.today()
     if facts.planted_year > today.year:
-        raise _invalid("/planted_year", "lies in the future")
+        raise invalid("/planted_year", "lies in the future")
     area_ha = Decimal(str(round(parcel.area_m2 / M2_PER_HA, 4)))
     if area_ha <= 0 or area_ha > p["register.largest_parcel"]:
-        raise _invalid("/geometry", f"the polygon has {area_ha} ha; is the scale right?")
+        raise invalid("/geometry", f"the polygon has {area_ha} ha; is the scale right?")
     if facts.trees > area_ha * p["planting.trees_per_ha"]:
-        raise _invalid("/trees", f"so many trees do not add up to a planting of {area_ha} ha")
+        raise invalid("/trees", f"so many trees do not add up to a planting of {area_ha} ha")
     lock_register(session)
     if overlapping_the_register(session, {0: parcel}, p):
         raise OverlapError("the polygon overlaps ground that is in the register already", errors=[_GEOMETRY])
@@ -102,7 +103,7 @@ def enter_planting(session: Session, facts: PlantingFacts) -> Planting:
 def adopt(session: Session, planting_id: UUID, facts: AdoptionFacts) -> Adoption:
     """Give trees of a planting, and the allowance that goes with them, to an adopter."""
     planting = locked(session, Planting, planting_id)
-    own_register(planting.registrar, session)
+    own_register(session, planting.registrar)
     left = planting.trees - planting.adopted_trees
     if facts.trees > left:
         raise ConflictError(f"{left} trees are left to adopt")
@@ -139,12 +140,8 @@ def _forecast(facts: PlantingFacts, area_ha: Decimal, p: InForce) -> tuple[int, 
     allowed = np.cumsum(yearly_allowance(stocks(stand, p, days), p["planting.deduction"]))
     total = [kilograms(Decimal(repr(float(mass)))) for mass in allowed]
     if total[-1] == 0:
-        raise _invalid("/species", "no growth is known that would add up to an allowance: shrubs, or nothing survives")
+        raise invalid("/species", "no growth is known that would add up to an allowance: shrubs, or nothing survives")
     return first, total
-
-
-def _invalid(pointer: str, detail: str) -> InvalidError:
-    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
 
 
 _GEOMETRY = {"pointer": "/geometry", "detail": "overlaps ground that is in the register already"}

@@ -73,7 +73,7 @@ def free_issued(asset: Asset) -> Decimal:
     return min(asset.issued_tonnes - asset.retired_tonnes, asset.free_tonnes)
 
 
-def own_register(registrar: str, session: Session) -> None:
+def own_register(session: Session, registrar: str) -> None:
     """Refuse what only the registrar may do."""
     if registrar != tenant(session):
         raise ForbiddenError("only the registrar may do this")

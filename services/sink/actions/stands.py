@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.sink.actions.refusals import invalid
 from services.sink.actions.valuations import stand_stocks
 from services.sink.formulas.biomass import CO2_PER_CARBON
 from services.sink.tables import Asset
-from shared.errors import InvalidError
 from shared.parameters import InForce
 
 
@@ -62,9 +62,9 @@ def part_of(asset: Asset, area_ha: Decimal) -> Stand:
 def check_species(species: Sequence[Mapping[str, Any]]) -> None:
     """See that a mix is one."""
     if sum(one["share"] for one in species) != 1:
-        raise _invalid("/species", "the shares of a mix add up to 1")
+        raise invalid("/species", "the shares of a mix add up to 1")
     if len({one["species"] for one in species}) != len(species):
-        raise _invalid("/species", "each species stands once in a mix")
+        raise invalid("/species", "each species stands once in a mix")
 
 
 def stocks(stand: Stand, p: InForce, days: list[date]) -> NDArray[np.float64]:
@@ -79,12 +79,7 @@ def growth_t_ha(stand: Stand, p: InForce, day: date) -> float:
     total = 0.0
     for one in stand.species:
         facts = stand.as_json() | {"species": [{"species": one["species"], "share": "1"}], "area_ha": "1"}
-        year_later = date(day.year + 1, day.month, min(day.day, 28))
-        now, then = stand_stocks(facts, cast(Mapping[str, Any], p), [day, year_later])
+        now, then = stand_stocks(facts, cast(Mapping[str, Any], p), [day, day + timedelta(days=365)])
         carbon = max(0.0, float(then - now)) * float(stand.live_share) / CO2_PER_CARBON
         total += float(one["share"]) * carbon / p[f"carbon_fraction.{one['species']}"]
     return total
-
-
-def _invalid(pointer: str, detail: str) -> InvalidError:
-    return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
