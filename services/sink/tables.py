@@ -544,6 +544,8 @@ class Planting(Versioned, Base):
     species: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
     planted_year: Mapped[int]
     survival: Mapped[Decimal] = mapped_column(Numeric(5, 4))
+    #: When the survivors were last counted; until then survival is what was expected at the planting.
+    counted_on: Mapped[date | None]
     trees: Mapped[int]
     adopted_trees: Mapped[int]
     first_year: Mapped[int]

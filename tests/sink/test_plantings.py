@@ -15,7 +15,7 @@ from shared import clock
 from shared.errors import ConflictError
 from tests.conftest import Database
 from tests.harness import BUREAU, body
-from tests.sink.compensation import MEMBER, OTHER_MEMBER, bureau, member
+from tests.sink.compensation import MEMBER, OTHER_MEMBER, bureau, member, tag
 from tests.sink.examples import asset_request, forests, square
 
 YEAR = clock.today().year
@@ -110,6 +110,32 @@ def test_trees_are_adopted_until_none_is_left_and_their_allowances_fit_into_the_
     (own,) = body(member(sink_db).get("/v1/adoptions"))["items"]
     assert own["trees"] == 29_999
     body(member(sink_db, OTHER_MEMBER).get(f"/v1/adoptions/{own['id']}"), 404)
+
+
+def test_a_count_of_survivors_changes_what_is_still_to_grow_and_takes_nothing_away(sink_db: Database) -> None:
+    planting = planted(sink_db, planted_year=YEAR - 5)
+    path = f"/v1/plantings/{planting['id']}"
+    adoption = body(bureau(sink_db).post(f"{path}/adoptions", {"adopter": "x", "trees": 45_000}), 201)
+    planting = body(bureau(sink_db).get(path))
+    count = {"survival": "0.4", "counted_on": clock.today().isoformat()}
+    fewer = body(bureau(sink_db).post(f"{path}/survival-counts", count, If_Match=tag(planting)))
+    before, after = ([Decimal(one["grown_tonnes"]) for one in seen["schedule"]] for seen in (planting, fewer))
+    assert after[0] == before[0]
+    assert after == sorted(after)
+    # Half the survivors bind half as much, and what this year's claims may rest on is regrown first.
+    assert float(after[-1]) == pytest.approx(float(before[-1]) / 2, rel=1e-6)
+    held = body(bureau(sink_db).get(f"/v1/adoptions/{adoption['id']}"))
+    assert Decimal(held["allowance_tonnes"]) <= after[-1] / 2
+    assert Decimal(held["allowance_tonnes"]) > after[-1] / 2 - Decimal("0.001")
+    none = {"survival": "0.0001", "counted_on": clock.today().isoformat()}
+    dead = body(bureau(sink_db).post(f"{path}/survival-counts", none, If_Match=tag(fewer)))
+    assert {Decimal(one["grown_tonnes"]) for one in dead["schedule"]} == {before[0]}
+    for when in (f"{YEAR - 6}-12-31", f"{YEAR + 1}-01-01", f"{YEAR - 5}-07-01"):
+        problem = body(
+            bureau(sink_db).post(f"{path}/survival-counts", count | {"counted_on": when}, If_Match=tag(dead)), 422
+        )
+        assert problem["errors"][0]["pointer"] == "/counted_on"
+    body(member(sink_db).post(f"{path}/survival-counts", count, If_Match=tag(dead)), 403)
 
 
 def test_of_two_who_adopt_the_last_trees_one_gets_them(sink_db: Database, sealed: Any) -> None:

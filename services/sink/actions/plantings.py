@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.sink.actions import geometry
@@ -18,7 +19,7 @@ from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.refusals import invalid
 from services.sink.actions.settlement import own_register
 from services.sink.actions.stands import Stand, check_species, stocks
-from services.sink.formulas.planting import adopted_allowance, yearly_allowance
+from services.sink.formulas.planting import adopted_allowance, recounted_allowance, yearly_allowance
 from services.sink.tables import Adoption, Planting
 from shared import audit, clock
 from shared.db import locked, tenant
@@ -69,7 +70,12 @@ def enter_planting(session: Session, facts: PlantingFacts) -> Planting:
     lock_register(session)
     if overlapping_the_register(session, {0: parcel}, p):
         raise OverlapError("the polygon overlaps ground that is in the register already", errors=[_GEOMETRY])
-    first_year, grown = _forecast(facts, area_ha, p)
+    first_year = max(facts.planted_year, today.year)
+    grown = _forecast(
+        Stand(area_ha, facts.species, facts.planted_year, facts.survival, measured_on=today), first_year, p
+    )
+    if grown[-1] == 0:
+        raise invalid("/species", "no growth is known that would add up to an allowance: shrubs, or nothing survives")
     west, south, east, north = parcel.bounds
     planting = Planting(
         id=uuid7(),
@@ -86,6 +92,7 @@ def enter_planting(session: Session, facts: PlantingFacts) -> Planting:
         species=[{"species": one["species"], "share": format(one["share"], "f")} for one in facts.species],
         planted_year=facts.planted_year,
         survival=facts.survival,
+        counted_on=None,
         trees=facts.trees,
         adopted_trees=0,
         first_year=first_year,
@@ -96,6 +103,29 @@ def enter_planting(session: Session, facts: PlantingFacts) -> Planting:
     )
     session.add(planting)
     audit.record(session, "enter_planting", planting.id, area_ha=str(area_ha), trees=facts.trees)
+    session.flush()
+    return planting
+
+
+def count_survivors(session: Session, planting_id: UUID, survival: Decimal, counted_on: date) -> Planting:
+    """Enter a count of the survivors: from next year on the allowance follows it, and so do the adopters' parts."""
+    planting = locked(session, Planting, planting_id)
+    own_register(session, planting.registrar)
+    today = clock.today()
+    if not max(date(planting.planted_year, 1, 1), planting.counted_on or date.min) <= counted_on <= today:
+        raise invalid("/counted_on", "lies outside of the time from the planting, or the count before, to today")
+    p = PARAMETERS.at(today)
+    stand = Stand(planting.area_ha, planting.species, planting.planted_year, survival, measured_on=today)
+    recounted = _forecast(stand, planting.first_year, p, len(planting.grown_kg))
+    # A claim is of this year at the latest, so nothing that was claimed is taken away.
+    settled = min(len(recounted), max(0, today.year - planting.first_year + 1))
+    planting.grown_kg = recounted_allowance(planting.grown_kg, recounted, settled).tolist()
+    planting.survival, planting.counted_on = survival, counted_on
+    planting.parameters_hash, planting.unverified_parameters = p.digest, list(p.unverified)
+    adoptions = select(Adoption).where(Adoption.planting_id == planting.id).order_by(Adoption.id).with_for_update()
+    for adoption in session.scalars(adoptions, execution_options={"populate_existing": True}):
+        adoption.allowance_tonnes = _whole(planting, adoption.trees)
+    audit.record(session, "count_survivors", planting.id, survival=str(survival))
     session.flush()
     return planting
 
@@ -116,7 +146,7 @@ def adopt(session: Session, planting_id: UUID, facts: AdoptionFacts) -> Adoption
         adopter=facts.adopter,
         dedication=facts.dedication,
         trees=facts.trees,
-        allowance_tonnes=Decimal(int(grown_kg(planting, facts.trees)[-1])) / 1000,
+        allowance_tonnes=_whole(planting, facts.trees),
         claimed_tonnes=Decimal(0),
         adopted_at=clock.now(),
     )
@@ -131,17 +161,16 @@ def grown_kg(planting: Planting, trees: int) -> Any:
     return adopted_allowance(planting.grown_kg, trees, planting.trees)
 
 
-def _forecast(facts: PlantingFacts, area_ha: Decimal, p: InForce) -> tuple[int, list[int]]:
-    """First year and running total of the allowance; growth before the entry is history and allows nothing."""
-    today = clock.today()
-    first = max(facts.planted_year, today.year)
-    stand = Stand(area_ha, facts.species, facts.planted_year, facts.survival, measured_on=today)
-    days = [date(first - 1 + k, 12, 31) for k in range(int(p["planting.allowance_years"]) + 1)]
+def _whole(planting: Planting, trees: int) -> Decimal:
+    """Allowance of some of the trees over all years. [tCO2e]"""
+    return Decimal(int(grown_kg(planting, trees)[-1])) / 1000
+
+
+def _forecast(stand: Stand, first_year: int, p: InForce, years: int | None = None) -> list[int]:
+    """Running total of the allowance from a year on; growth before the entry is history and allows nothing. [kgCO2e]"""
+    days = [date(first_year - 1 + k, 12, 31) for k in range((years or int(p["planting.allowance_years"])) + 1)]
     allowed = np.cumsum(yearly_allowance(stocks(stand, p, days), p["planting.deduction"]))
-    total = [kilograms(Decimal(repr(float(mass)))) for mass in allowed]
-    if total[-1] == 0:
-        raise invalid("/species", "no growth is known that would add up to an allowance: shrubs, or nothing survives")
-    return first, total
+    return [kilograms(Decimal(repr(float(mass)))) for mass in allowed]
 
 
 _GEOMETRY = {"pointer": "/geometry", "detail": "overlaps ground that is in the register already"}

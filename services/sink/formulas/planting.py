@@ -1,4 +1,4 @@
-"""Allowances of plantings, made before anything is measured.        docs/equations/sink.md (S220)-(S223)
+"""Allowances of plantings, made before anything is measured.        docs/equations/sink.md (S220)-(S224)
 
 C_k  projected stock at the end of year k [tCO2e]      d  deduction for what is not known yet [-]
 
@@ -34,6 +34,21 @@ def planting_allowance(stocks: ArrayLike, deduction: float) -> float:
     12.0
     """
     return float(np.sum(yearly_allowance(stocks, deduction)))
+
+
+def recounted_allowance(grown_kg: ArrayLike, recounted_kg: ArrayLike, settled_years: int) -> NDArray[np.int64]:
+    """Eq. (S224): running total after survivors were counted, A_k for k < s, max(A_(s-1), B_k) from then on. [kgCO2e]
+
+    B is the total by the new count. The s settled years keep what could be claimed of them; a loss is regrown first.
+    Source: this project.
+
+    >>> recounted_allowance([100, 300, 600, 900], [50, 150, 300, 450], 2).tolist()
+    [100, 300, 300, 450]
+    """
+    before, after = (np.asarray(total, dtype=np.int64) for total in (grown_kg, recounted_kg))
+    settled = before[:settled_years]
+    floor = settled[-1] if settled_years else 0
+    return np.concatenate([settled, np.maximum(floor, after[settled_years:])])
 
 
 def adopted_allowance(allowance_kg: ArrayLike, adopted_trees: int, planted_trees: int) -> NDArray[np.int64]:

@@ -137,6 +137,7 @@ def upgrade() -> None:
         sa.Column("species", postgresql.JSONB(), nullable=False),
         sa.Column("planted_year", sa.Integer(), nullable=False),
         sa.Column("survival", sa.Numeric(precision=5, scale=4), nullable=False),
+        sa.Column("counted_on", sa.Date(), nullable=True),
         sa.Column("trees", sa.Integer(), nullable=False),
         sa.Column("adopted_trees", sa.Integer(), nullable=False),
         sa.Column("first_year", sa.Integer(), nullable=False),

@@ -15,6 +15,7 @@ from services.sink.schemas.plantings import (
     PlantingQuery,
     PlantingRequest,
     PlantingResponse,
+    SurvivalCountRequest,
 )
 from services.sink.tables import Adoption, Planting
 from shared.db import found
@@ -51,6 +52,14 @@ def get_plantings(session: Session, query: dict[str, Any]) -> dict[str, Any]:
 def get_planting(session: Session, planting_id: UUID) -> Planting:
     """Show a planting."""
     return found(session, Planting, planting_id)
+
+
+@blp.command("POST", "/plantings/<uuid:planting_id>/survival-counts", scope="sink:register", if_match=True)
+@blp.arguments(SurvivalCountRequest())
+@blp.response(200, PlantingResponse())
+def post_survival_count(session: Session, body: dict[str, Any], planting_id: UUID) -> Planting:
+    """Enter a count of the survivors; from next year on the allowance follows it."""
+    return plantings.count_survivors(session, planting_id, **body)
 
 
 @blp.command("POST", "/plantings/<uuid:planting_id>/adoptions", scope="sink:register")

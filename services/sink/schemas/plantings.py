@@ -26,6 +26,13 @@ class PlantingRequest(Base):
     trees = Whole(required=True, minimum=1, maximum=_MOST_TREES)
 
 
+class SurvivalCountRequest(Base):
+    """A count of the survivors, as a share of the trees planted."""
+
+    survival = share(required=True, minimum="0.0001")
+    counted_on = fields.Date(required=True)
+
+
 class GrownSchema(Base):
     """What has grown by the end of a year, a running total."""
 
@@ -45,6 +52,7 @@ class PlantingResponse(Versioned):
     species = fields.List(fields.Dict(), required=True)
     planted_year = fields.Integer(required=True)
     survival = share(required=True)
+    counted_on = fields.Date(required=True, allow_none=True)
     trees = fields.Integer(required=True)
     adopted_trees = fields.Integer(required=True)
     allowance_tonnes = tonnes(required=True)

@@ -94,6 +94,20 @@ def test_adopters_together_never_hold_more_than_the_planting(grown: list[int], t
         assert all(a <= b for a, b in pairwise(share.tolist()))
 
 
+RUNNING = st.lists(st.integers(0, 1000), min_size=1, max_size=12).map(lambda years: np.cumsum(years).tolist())
+
+
+@given(RUNNING, st.floats(0, 2), st.integers(0, 12))
+def test_a_recount_never_takes_away_what_could_be_claimed_and_never_falls(
+    grown: list[int], ratio: float, settled: int
+) -> None:
+    settled = min(settled, len(grown))
+    after = planting.recounted_allowance(grown, [int(mass * ratio) for mass in grown], settled)
+    assert after[:settled].tolist() == grown[:settled]
+    assert np.all(np.diff(after) >= 0)
+    assert len(after) == len(grown)
+
+
 @given(st.data())
 def test_claims_within_what_is_claimable_never_exceed_what_has_grown(data: st.DataObject) -> None:
     years = data.draw(st.integers(1, 12))
