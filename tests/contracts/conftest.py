@@ -43,6 +43,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     town.pump()
     _forecast(people)
     _compensate(people)
+    _survey(people)
     for service in SERVICES:
         _job(service, databases[service])
     assert town.dead_letters() == {}
@@ -85,6 +86,16 @@ def _compensate(people: People) -> None:
     body(bureau.post(f"/v1/zero-carbon-accounts/{account['id']}/entries", line), 201)
 
 
+def _survey(people: People) -> None:
+    path = f"/v1/assets/{people.assets[2]}"
+    asset = body(people.bureau().get(path))
+    species = asset["species"][0]["species"]
+    plots = [{"name": name, "volumes": [{"species": species, "volume_m3_ha": "12"}]} for name in ("one", "two")]
+    stratum = {"name": "whole", "area_ha": asset["area_ha"], "plots": plots}
+    survey = {"measured_on": clock.today().isoformat(), "strata": [stratum]}
+    body(people.bureau().post(f"{path}/measurements", survey), 201)
+
+
 def _job(service: str, database: Database) -> None:
     with database.sessions.begin() as session:
         db.act_for(session, OWNERS[service])
@@ -125,6 +136,9 @@ def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
         lines = body(owner.get(f"/v1/zero-carbon-accounts/{found['account_id']}/entries"))
         found["entry_id"] = lines["items"][0]["id"]
         found["code"] = body(owner.get(f"/v1/compensation-orders/{found['order_id']}"))["certificate_code"]
+        for asset in body(owner.get("/v1/assets"))["items"]:
+            for measured in body(owner.get(f"/v1/assets/{asset['id']}/measurements"))["items"]:
+                found["measurement_id"] = measured["id"]
     if service == "credit":
         found["loan_id"] = loan_id
     return found

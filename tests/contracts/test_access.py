@@ -24,7 +24,7 @@ ROUTES = [(service, route) for service in SERVICES for route in routes_of(app_of
 BY_ID = [(service, route) for service, route in ROUTES if "<" in route.rule]
 LISTS = [(service, route) for service, route in ROUTES if route.method == "GET" and "<" not in route.rule]
 #: Ids of what all may see: the register, its values and the prices they rest on.
-PUBLIC_IDS = {"asset_id", "valuation_id", "curve_id", "planting_id", "code"}
+PUBLIC_IDS = {"asset_id", "valuation_id", "curve_id", "measurement_id", "planting_id", "code"}
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id"),
     *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id"),

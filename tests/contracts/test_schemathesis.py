@@ -38,6 +38,12 @@ UNSAID = (
     "grace must end",
     "stands here twice",
     "add up to",
+    "one stratum at least",  # a survey against its asset, and its plots against each other
+    "ha together",
+    "two plots",
+    "a plot tells",
+    "follow each other",
+    "table of increments",
     "an amount from",  # bounds inside of a schema that goes out as well
 )
 

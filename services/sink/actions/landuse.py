@@ -141,6 +141,8 @@ def _stand(session: Session, facts: LandUseFacts) -> Stand:
         raise invalid("/species", "give either the stand (species, planted_year, survival) or asset_id")
     if facts.asset_id is not None:
         asset = own_asset(session, facts.asset_id)
+        if asset.kind != "forest":
+            raise invalid("/asset_id", "lies outside of what this is for: forest land")
         if facts.area_ha > asset.area_ha:
             raise invalid("/area_ha", f"the area lies outside of the forest, which has {asset.area_ha} ha")
         return part_of(asset, facts.area_ha)

@@ -1,10 +1,10 @@
 """Stands outside of the register: the same growth and the same routes, on facts that nobody registered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,27 @@ from services.sink.actions.valuations import stand_stocks
 from services.sink.formulas.biomass import CO2_PER_CARBON
 from services.sink.tables import Asset
 from shared.parameters import InForce
+
+
+class _Coefficients(Mapping[str, Any]):
+    """The coefficients in force as a mapping; each that is read is remembered as used."""
+
+    def __init__(self, p: InForce) -> None:
+        self._p = p
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._p.entries:
+            raise KeyError(name)
+        return self._p[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._p.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._p.entries)
+
+    def __len__(self) -> int:
+        return len(self._p.entries)
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,8 @@ class Stand:
     crown_cover: Decimal | None = None
     #: Share alive after reversals.
     live_share: Decimal = Decimal(1)
+    #: What plots say beyond volume and cover, as the register keeps it.
+    measured: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The facts as JSON data, decimals as text."""
@@ -42,6 +65,7 @@ class Stand:
             "volume_m3_ha": None if self.volume_m3_ha is None else str(self.volume_m3_ha),
             "crown_cover": None if self.crown_cover is None else str(self.crown_cover),
             "live_share": str(self.live_share),
+            "measured": self.measured,
         }
 
 
@@ -56,6 +80,7 @@ def part_of(asset: Asset, area_ha: Decimal) -> Stand:
         volume_m3_ha=asset.volume_m3_ha,
         crown_cover=asset.crown_cover,
         live_share=asset.live_share,
+        measured=asset.measured,
     )
 
 
@@ -69,8 +94,7 @@ def check_species(species: Sequence[Mapping[str, Any]]) -> None:
 
 def stocks(stand: Stand, p: InForce, days: list[date]) -> NDArray[np.float64]:
     """Stock of a stand on each day. [tCO2e]"""
-    # The coefficients are looked up by name alone, and so are remembered as used.
-    whole = stand_stocks(stand.as_json(), cast(Mapping[str, Any], p), days)
+    whole = stand_stocks(stand.as_json(), _Coefficients(p), days)
     return np.asarray(float(stand.live_share) * whole)
 
 
@@ -79,7 +103,7 @@ def growth_t_ha(stand: Stand, p: InForce, day: date) -> float:
     total = 0.0
     for one in stand.species:
         facts = stand.as_json() | {"species": [{"species": one["species"], "share": "1"}], "area_ha": "1"}
-        now, then = stand_stocks(facts, cast(Mapping[str, Any], p), [day, day + timedelta(days=365)])
+        now, then = stand_stocks(facts, _Coefficients(p), [day, day + timedelta(days=365)])
         carbon = max(0.0, float(then - now)) * float(stand.live_share) / CO2_PER_CARBON
         total += float(one["share"]) * carbon / p[f"carbon_fraction.{one['species']}"]
     return total

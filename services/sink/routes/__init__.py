@@ -5,6 +5,7 @@ from services.sink.routes import (
     assets,
     footprints,
     landuse,
+    measurements,
     orders,
     plantings,
     prices,
@@ -16,6 +17,7 @@ from services.sink.routes import (
 
 BLUEPRINTS = (
     assets.blp,
+    measurements.blp,
     valuations.blp,
     prices.blp,
     reversals.blp,
