@@ -19,7 +19,7 @@ from shared import money as house_money
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, body, client
 from tests.sink.compensation import bureau, issued, member, money, tag
-from tests.sink.examples import forests
+from tests.sink.examples import asset_request, forests
 
 FEN = Decimal("0.01")
 
@@ -102,6 +102,15 @@ def test_a_part_of_a_registered_forest_carries_its_part_of_the_stock(sink_db: Da
         bureau(sink_db).post("/v1/land-use-compensations", asked | {"procedure": "x", "area_ha": "40000"}), 422
     )
     assert problem["errors"][0]["pointer"] == "/area_ha"
+
+
+def test_grassland_in_the_register_is_no_forest_land(sink_db: Database) -> None:
+    grass = body(
+        bureau(sink_db).post("/v1/assets", asset_request(2, kind="grassland", species=[], volume_m3_ha=None)), 201
+    )
+    asked = project(asset_id=grass["id"], species=[], planted_year=None, survival=None, volume_m3_ha=None)
+    problem = body(bureau(sink_db).post("/v1/land-use-compensations", asked), 422)
+    assert problem["errors"][0]["pointer"] == "/asset_id"
 
 
 def test_the_procedure_goes_from_assessed_by_paid_to_discharged_with_a_certificate(
