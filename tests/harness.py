@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, text
+from sqlalchemy import Text, cast, select, text
 from werkzeug.test import TestResponse
 
 from deploy.issuer import DevelopmentIssuer
@@ -177,7 +177,7 @@ class Town:
         for database in self.databases.values():
             with database.worker_sessions.begin() as session:
                 rows = session.execute(
-                    select(OutboxUnsent.position, *Outbox.__table__.c)
+                    select(OutboxUnsent.position, cast(Outbox.payload, Text).label("data"), *Outbox.__table__.c)
                     .join(Outbox, Outbox.id == OutboxUnsent.id)
                     .order_by(OutboxUnsent.position)
                 ).all()

@@ -33,7 +33,12 @@ UNSAID = (
     "lies in the future",
     "a ring ",
     "the polygon",
-    "give either assets",  # one field against another
+    "give either",  # one field against another
+    "give at least",
+    "only a person",
+    "lies in the future",
+    "lies before the period",
+    "nobody keeps a register",
     "grace must end",
     "stands here twice",
     "add up to",

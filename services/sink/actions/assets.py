@@ -19,7 +19,7 @@ from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.valuations import basis, species_shares, value_asset
 from services.sink.formulas.growth import locality_excess
 from services.sink.formulas.parcels import planting_density, tolerated_overlap
-from services.sink.tables import Asset, AssetImportParcel
+from services.sink.tables import Asset, AssetImportParcel, Planting
 from shared import audit, clock, outbox
 from shared.db import tenant
 from shared.errors import ConflictError, InvalidError, RefusalError
@@ -100,7 +100,7 @@ def register_asset(session: Session, facts: AssetFacts) -> Asset:
 def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
     """Enter forests into the caller's register; what cannot go in is refused one by one and leaves no trace."""
     p = PARAMETERS.at(clock.today())
-    session.connection().exec_driver_sql(_REGISTER_LOCK)
+    lock_register(session)
     return [
         one if isinstance(one, RefusalError) else _enter(session, facts, one, p)
         for facts, one in zip(many, _judged(session, many, p), strict=True)
@@ -141,7 +141,7 @@ def _judged(
         except RefusalError as error:
             refusals[number] = error
     known = _known_references(session, [facts.reference for facts in many if facts.reference], import_id)
-    taken = _overlapping_the_register(session, parcels, p, import_id)
+    taken = overlapping_the_register(session, parcels, p, import_id)
     numbers = list(parcels)
     earlier = dict(zip(numbers, geometry.neighbours([parcels[n] for n in numbers]), strict=True))
     accepted: set[int] = set()
@@ -249,14 +249,22 @@ def _known_references(session: Session, references: Sequence[str], import_id: UU
     return {reference: geometry.stored_parcel(stored) for query in mine for reference, stored in session.execute(query)}
 
 
-def _overlapping_the_register(
-    session: Session, parcels: Mapping[int, Parcel], p: InForce, import_id: UUID | None
+def lock_register(session: Session) -> None:
+    """Let nobody else enter ground until this transaction ends."""
+    session.connection().exec_driver_sql(_REGISTER_LOCK)
+
+
+def overlapping_the_register(
+    session: Session, parcels: Mapping[int, Parcel], p: InForce, import_id: UUID | None = None
 ) -> set[int]:
-    """Which parcels share more ground with the register than a common border explains."""
+    """Which parcels share more ground with the register, or with plantings, than a common border explains.
+
+    Ground that earns credits gives no allowances, and the other way round: one tonne is counted once.
+    """
     if not parcels:
         return set()
     found: set[int] = set()
-    queries = [_touching(parcels, Asset)]
+    queries = [_touching(parcels, Asset), _touching(parcels, Planting)]
     if import_id is not None:
         queries.append(_touching(parcels, AssetImportParcel).where(AssetImportParcel.import_id == import_id))
     for query in queries:
@@ -266,7 +274,7 @@ def _overlapping_the_register(
     return found
 
 
-def _touching(parcels: Mapping[int, Parcel], table: type[Asset] | type[AssetImportParcel]) -> Select[Any]:
+def _touching(parcels: Mapping[int, Parcel], table: type[Asset | AssetImportParcel | Planting]) -> Select[Any]:
     """One statement for all: the extents of the newcomers joined with those of a table."""
     extents = values(
         column("number", INTEGER),

@@ -207,7 +207,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     facts, p, market_ = inputs["asset"], inputs["parameters"], inputs["market"]
     as_of = date.fromisoformat(inputs["as_of"])
     days = [date.fromisoformat(day) for day in inputs["verifications"]]
-    stand = _stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
+    stand = stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
     stocks = float(facts["live_share"]) * stand[:-1]
     # What has grown since the last verification is still to be issued; what burned below it is to be regrown first.
     owed = _verified_level(facts, float(stand[-1])) - float(stocks[0])
@@ -259,14 +259,14 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def live_stock(inputs: Mapping[str, Any]) -> float:
     """Living stock of an asset on the day of its inputs. [tCO2e]"""
     facts = inputs["asset"]
-    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
+    stand = stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
     return float(facts["live_share"]) * float(stand[0])
 
 
 def verified_level(inputs: Mapping[str, Any]) -> float:
     """Stock that an asset grows from to be issued anything. [tCO2e]"""
     facts = inputs["asset"]
-    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
+    stand = stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
     return _verified_level(facts, float(stand[0]))
 
 
@@ -283,7 +283,7 @@ def _measured(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return facts.get("measured") or {}
 
 
-def _stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
+def stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
     """Stock of the whole stand, as if nothing had been lost, on each day. [tCO2e]"""
     if land := _measured(facts).get("land"):
         return np.array([ground_stock(land, p, float(facts["area_ha"]), day) for day in days])

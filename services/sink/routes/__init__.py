@@ -1,6 +1,21 @@
 """The sink's HTTP door, a blueprint for each noun."""
 
-from services.sink.routes import assets, eligibility, imports, measurements, prices, reversals, units, valuations
+from services.sink.routes import (
+    accounts,
+    assets,
+    eligibility,
+    footprints,
+    imports,
+    landuse,
+    measurements,
+    orders,
+    plantings,
+    prices,
+    programme,
+    reversals,
+    units,
+    valuations,
+)
 
 BLUEPRINTS = (
     assets.blp,
@@ -11,4 +26,10 @@ BLUEPRINTS = (
     prices.blp,
     reversals.blp,
     units.blp,
+    footprints.blp,
+    orders.blp,
+    landuse.blp,
+    plantings.blp,
+    accounts.blp,
+    programme.blp,
 )
