@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 from shapely import Polygon
@@ -56,6 +56,7 @@ INSIDE = st.tuples(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(INSIDE)
 def test_an_area_is_that_of_the_geodesic_polygon(place: tuple[float, float, list[float]]) -> None:
     west, south, radii = place
@@ -150,6 +151,7 @@ def test_what_could_mean_two_things_is_refused(ground: dict[str, Any], told: str
 CORNER = st.tuples(st.integers(0, 12), st.integers(0, 12))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(CORNER, min_size=3, max_size=9))
 def test_any_ring_is_sound_ground_of_about_its_drawn_area_or_refused(corners: list[tuple[int, int]]) -> None:
     ground = drawn(*corners)
@@ -296,6 +298,7 @@ def test_a_border_is_shared_and_ground_is_not(
         assert isinstance(entered, Asset) == registered
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 4)), min_size=1, max_size=7))
 def test_of_many_parcels_at_once_those_go_in_that_would_one_by_one(boxes: list[tuple[int, int, int]]) -> None:
     grounds = [drawn((x, y), (x + side, y), (x + side, y + side), (x, y + side)) for x, y, side in boxes]
