@@ -37,6 +37,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     town.pump()
     burnt, defaulted = people.lend(people.assets[0]), people.lend(people.assets[1])
     people.apply(people.assets[2])
+    people.issue(people.assets[0], "5", "ccer:1")
     _fire(people)
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
@@ -75,7 +76,13 @@ def _job(service: str, database: Database) -> None:
 
 #: The list in which an id of each kind is found.
 _LISTS = {
-    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges"},
+    "sink": {
+        "asset_id": "assets",
+        "curve_id": "price-curves",
+        "pledge_id": "pledges",
+        "project_id": "projects",
+        "duty_id": "replacement-duties",
+    },
     "credit": {"loan_id": "loans"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
@@ -92,6 +99,7 @@ def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
     if service == "sink":
         valued = body(owner.get(f"/v1/assets/{found['asset_id']}/valuations"))
         found["valuation_id"] = valued["items"][0]["id"]
+        found["code"] = body(bank.get(f"/v1/pledges/{found['pledge_id']}/certificate"))["code"]
     if service == "credit":
         found["loan_id"] = loan_id
     return found

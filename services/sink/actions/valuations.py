@@ -252,6 +252,13 @@ def live_stock(inputs: Mapping[str, Any]) -> float:
     return float(facts["live_share"]) * float(stand[0])
 
 
+def verified_stock(inputs: Mapping[str, Any]) -> float:
+    """Living stock that the units issued so far were verified on. [tCO2e]"""
+    facts = inputs["asset"]
+    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
+    return float(facts["verified_live_share"]) * float(stand[0])
+
+
 def _stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
     """Stock of the whole stand, as if nothing had been lost, on each day. [tCO2e]"""
     ages = np.array([_age(facts, day) for day in [*days, date.fromisoformat(facts["measured_on"])]])
