@@ -122,7 +122,10 @@ PLANTED: dict[Plant, tuple[set[str], str]] = {
     ),
     guarantee_kept_for_a_loan_that_ended: ({"stop"}, "every_compensation_is_complete"),
     cover_kept_for_a_loan_that_ended: ({"stop"}, "every_compensation_is_complete"),
-    pledges_without_a_look_at_what_is_free: (set(), "no_tonne_under_two_liens|exceeds the free units"),
+    pledges_without_a_look_at_what_is_free: (
+        set(),
+        "no_tonne_under_two_liens|exceeds the free units|more than the account holds",
+    ),
     a_claim_paid_as_often_as_asked: ({"burn", "pay_claim"}, "every_fact_is_told_once"),
     guarantee_that_does_not_fall_with_the_balance: ({"repay"}, "money_is_the_same_on_both_sides"),
     a_share_rounded_away: ({"recover"}, "shares_sum_to_the_net"),

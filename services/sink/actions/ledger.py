@@ -4,7 +4,7 @@ This is the one place where an asset's counters move: they follow the lines, and
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -269,15 +269,17 @@ def serials(session: Session, lines: Sequence[UnitEntry]) -> list[str]:
 
 
 def lay(session: Session, asset: Asset, pledge: Pledge) -> list[str]:
-    """Lay a new lien: on the forecast as far as it is free, the rest on issued units, which are whole.
+    """Lay a new lien: on the forecast as far as it is free, the rest on issued units.
 
-    The forecast comes first because that is what a valuation values. The caller has seen that so much is free.
+    The forecast comes first because that is what a valuation values. Issued units are whole, so a fraction of a tonne
+    lies on the forecast even if that is all taken. The caller has seen that so much is free in all, and the issued unit
+    that the fraction leaves in its account is not free to be used.
     """
     entry = Entry(session, asset, "pledge", subject_id=pledge.id)
     key = (pledge.id, pledge.rank)
     on_forecast = total(line for line in liens(session, asset) if line.first_serial is None)
     free = max(ZERO, asset.forecast_tonnes - on_forecast)
-    issued = int(max(ZERO, pledge.tonnes - free).to_integral_value(ROUND_CEILING))
+    issued = whole(max(ZERO, pledge.tonnes - free))
     if issued:
         entry.take(blocks(session, asset, "free"), issued).to("pledged", lien=key)
     entry.on_forecast(key, pledge.tonnes - issued)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.sink.actions import replacements, units
@@ -18,7 +18,7 @@ from services.sink.schemas.units import (
     TransferRequest,
     UnitsQuery,
 )
-from services.sink.tables import Block, Posting, ReplacementDuty
+from services.sink.tables import Block, Issuance, Posting, ReplacementDuty
 from shared.db import found
 from shared.fields import page_of
 from shared.web import Blueprint, page
@@ -44,7 +44,14 @@ def get_blocks(session: Session, query: dict[str, Any]) -> dict[str, Any]:
             statement = statement.where(Block.batch == batch)
         if numbers:
             first, _, last = numbers.partition("-")
-            statement = statement.where(Block.first_serial <= int(last or first), Block.last_serial >= int(first))
+            wanted = func.int8range(int(first), int(last or first), "[]")
+            # By way of the issuance, whose ranges have an index.
+            issued = func.int8range(Issuance.first_serial, Issuance.last_serial, "[]").op("&&")(wanted)
+            statement = statement.where(
+                Block.issuance_id.in_(select(Issuance.id).where(issued)),
+                Block.first_serial <= int(last or first),
+                Block.last_serial >= int(first),
+            )
     return page(session, statement, Block.id, query, **filters)
 
 
