@@ -441,7 +441,8 @@ LIENS = ("pledged", "frozen", "enforced")
 ACCOUNTS = (
     PROGRAMME, FORECAST, "free", *LIENS, "buffer", "transferred", "retired", "cancelled", "buffer_cancelled",
 )  # fmt: skip
-#: What each kind of posting may take from (-) and bring to (+) each account.
+#: What each kind of posting may take from (-) and bring to (+) each account. The bank makes those on its own lien, from
+#: pledge to enforce; all others are the registrar's.
 MOVES = {
     "issue": "programme- buffer+ free+ pledged+ frozen+ enforced+ pledged- frozen- enforced- forecast+",
     "pledge": "forecast- pledged+ free- free+",
@@ -453,8 +454,6 @@ MOVES = {
     "transfer": "free- free+ transferred- transferred+ enforced- enforced+",
     "reverse": "buffer- buffer+ buffer_cancelled+",
 }
-#: Kinds of posting that the bank makes on its own lien; all others are the registrar's.
-OF_THE_BANK = ("pledge", "freeze", "release", "enforce")
 
 
 def written(batch: str, first: int, last: int) -> str:

@@ -1,5 +1,7 @@
 """The ledger of units: it agrees with a small model whatever happens, with many at once, and against the grain."""
 
+import importlib
+import re
 import threading
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -320,11 +322,8 @@ def test_a_fraction_of_a_tonne_under_a_lien_keeps_a_whole_unit_from_being_used(s
         retire_credits(session, asset.id, Decimal(3), "a meeting")
 
 
-@pytest.mark.parametrize("act", [retire_credits, cancel_credits, transfer_credits])
 @pytest.mark.parametrize("state", ["forecast", "placed", "frozen", "enforced"])
-def test_units_under_a_lien_or_not_issued_yet_are_not_used_up(
-    sink_db: Database, sealed: Any, act: Callable[..., Any], state: str
-) -> None:
+def test_units_under_a_lien_or_not_issued_yet_are_not_used_up(sink_db: Database, sealed: Any, state: str) -> None:
     asset = forest(sink_db, sealed)
     if state != "forecast":
         held = pledge(sink_db, sealed, asset, "9")
@@ -335,8 +334,9 @@ def test_units_under_a_lien_or_not_issued_yet_are_not_used_up(
             elif state == "enforced":
                 enforce_pledges(session, held.loan_id)
     before = by_account(sink_db, asset)
-    with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(RefusalError):
-        act(session, asset.id, Decimal(1), "a meeting")
+    for act in (retire_credits, cancel_credits, transfer_credits):
+        with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(RefusalError):
+            act(session, asset.id, Decimal(1), "a meeting")
     assert by_account(sink_db, asset) == before
 
 
@@ -492,11 +492,17 @@ def commit(database: Database, sealed: Any, institution: str, scene: dict[str, A
                 session.execute(text(statement), {name: scene[name] for name in names})
 
 
-@pytest.mark.parametrize("crime", CRIMES)
-def test_the_database_refuses_by_itself(sink_db: Database, sealed: Any, scene: dict[str, Any], crime: str) -> None:
-    kind, statements, refusal = CRIMES[crime]
-    with pytest.raises(DBAPIError, match=refusal):
-        commit(sink_db, sealed, BUREAU, scene | {"kind": kind}, _POSTING + statements)
+def test_the_database_refuses_by_itself(sink_db: Database, sealed: Any, scene: dict[str, Any]) -> None:
+    taken = {}
+    for crime, (kind, statements, refusal) in CRIMES.items():
+        try:
+            commit(sink_db, sealed, BUREAU, scene | {"kind": kind}, _POSTING + statements)
+        except DBAPIError as error:
+            if not re.search(refusal, str(error)):
+                taken[crime] = str(error)
+        else:
+            taken[crime] = "done"
+    assert taken == {}
 
 
 def test_the_same_statements_done_rightly_are_taken(sink_db: Database, sealed: Any, scene: dict[str, Any]) -> None:
@@ -522,28 +528,25 @@ def test_a_bank_moves_nothing_but_what_is_under_its_own_lien(
     commit(sink_db, sealed, BANK, scene | {"kind": "release"}, _POSTING + release + counter)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE unit_entries SET account = 'free'",
-        "DELETE FROM unit_entries",
-        "UPDATE unit_postings SET reason = 'another'",
-        "DELETE FROM issuances",
-        "UPDATE retirements SET tonnes = 1",
-    ],
-)
 def test_nothing_in_the_ledger_is_ever_changed_or_deleted(
-    sink_db: Database, sealed: Any, scene: dict[str, Any], statement: str
+    sink_db: Database, sealed: Any, scene: dict[str, Any]
 ) -> None:
     with sealed(sink_db.sessions, BUREAU) as session:
         retire_credits(session, scene["asset"], Decimal(1), "a meeting")
-    with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(DBAPIError, match="permission denied"):
-        session.execute(text(statement))
-    # Not even by somebody whom no privilege stops.
     admin = create_engine(sink_db.admin_url)
     try:
-        with admin.connect() as connection, pytest.raises(DBAPIError, match="only added to"):
-            connection.execute(text(statement))
+        for statement in (
+            "UPDATE unit_entries SET account = 'free'",
+            "DELETE FROM unit_entries",
+            "UPDATE unit_postings SET reason = 'another'",
+            "DELETE FROM issuances",
+            "UPDATE retirements SET tonnes = 1",
+        ):
+            with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(DBAPIError, match="permission denied"):
+                session.execute(text(statement))
+            # Not even by somebody whom no privilege stops.
+            with admin.connect() as connection, pytest.raises(DBAPIError, match="only added to"):
+                connection.execute(text(statement))
     finally:
         admin.dispose()
 
@@ -561,16 +564,16 @@ def test_serial_numbers_that_overlap_and_issuances_without_units_are_refused(
         commit(sink_db, sealed, BUREAU, scene, copied.format(100))
 
 
-@pytest.mark.parametrize("counter", ["issued", "retired", "pledged", "enforced", "buffer", "transferred", "cancelled"])
-def test_a_counter_that_is_no_sum_of_the_ledger_is_refused(sink_db: Database, sealed: Any, counter: str) -> None:
+def test_a_counter_that_is_no_sum_of_the_ledger_is_refused(sink_db: Database, sealed: Any) -> None:
     forests(sink_db, sealed)
-    others = "" if counter == "issued" else ", issued_tonnes = 1"
-    with pytest.raises(DBAPIError, match="counters of an asset"):
-        commit(sink_db, sealed, BUREAU, {}, f"UPDATE assets SET {counter}_tonnes = 1{others}")
+    for counter in ("issued", "retired", "pledged", "enforced", "buffer", "transferred", "cancelled"):
+        others = "" if counter == "issued" else ", issued_tonnes = 1"
+        with pytest.raises(DBAPIError, match="counters of an asset"):
+            commit(sink_db, sealed, BUREAU, {}, f"UPDATE assets SET {counter}_tonnes = 1{others}")
 
 
-def test_every_kind_of_posting_takes_and_brings() -> None:
-    assert all("-" in moves and "+" in moves for moves in MOVES.values())
+def test_the_database_lets_units_move_as_the_ledger_says_and_in_no_other_way() -> None:
+    assert importlib.import_module("services.sink.migrations.sink_0004_ledger").MOVES == MOVES
 
 
 def test_a_day_is_a_vintage_and_tomorrow_is_none(sink_db: Database, sealed: Any) -> None:
