@@ -15,6 +15,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "bureau-approver": ("sink:read", "sink:approve"),
     "officer": (
         "sink:read",
+        "sink:pledge",
         "credit:read",
         "credit:apply",
         "credit:decide",

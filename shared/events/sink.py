@@ -152,6 +152,8 @@ class CreditsIssued(SinkEvent):
     vintage_from: date
     vintage_to: date
     tonnes: Tonnes
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
 
 
 @declared
@@ -162,6 +164,33 @@ class CreditsRetired(SinkEvent):
     retirement_id: UUID
     tonnes: Tonnes
     reason: str
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class CreditsCancelled(SinkEvent):
+    """Credits were taken back without being used, for a stated reason: free ones, or ones of the buffer."""
+
+    posting_id: UUID
+    account: Literal["free", "transferred", "buffer"]
+    tonnes: Tonnes
+    reason: str
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class CreditsTransferred(SinkEvent):
+    """Credits went to another holder."""
+
+    posting_id: UUID
+    holder: str
+    tonnes: Tonnes
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +209,8 @@ class PledgePlaced(PledgeEvent):
     pledge_id: UUID
     tonnes: Tonnes
     rank: int
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
 
 
 @declared
@@ -198,6 +229,21 @@ class PledgeReleased(PledgeEvent):
     pledge_id: UUID
     tonnes: Tonnes
     reason: str
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class PledgeReduced(PledgeEvent):
+    """The bank let go of a part of a lien; the lien stands for what is left."""
+
+    pledge_id: UUID
+    tonnes: Tonnes
+    left: Tonnes
+    reason: str
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()
 
 
 @declared
@@ -207,3 +253,5 @@ class PledgeEnforced(PledgeEvent):
 
     pledge_id: UUID
     tonnes: Tonnes
+    #: Serial ranges, written out: batch, first and last number.
+    serials: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     town.pump()
     burnt, defaulted = people.lend(people.assets[0]), people.lend(people.assets[1])
     people.apply(people.assets[2])
+    people.issue(people.assets[0], "5", "ccer:1")
     _fire(people)
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
@@ -120,6 +121,8 @@ _LISTS = {
         "planting_id": "plantings",
         "adoption_id": "adoptions",
         "account_id": "zero-carbon-accounts",
+        "project_id": "projects",
+        "duty_id": "replacement-duties",
     },
     "credit": {"loan_id": "loans"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
@@ -139,10 +142,11 @@ def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
         found["valuation_id"] = valued["items"][0]["id"]
         lines = body(owner.get(f"/v1/zero-carbon-accounts/{found['account_id']}/entries"))
         found["entry_id"] = lines["items"][0]["id"]
-        found["code"] = body(owner.get(f"/v1/compensation-orders/{found['order_id']}"))["certificate_code"]
+        found["certificate_code"] = body(owner.get(f"/v1/compensation-orders/{found['order_id']}"))["certificate_code"]
         for asset in body(owner.get("/v1/assets"))["items"]:
             for measured in body(owner.get(f"/v1/assets/{asset['id']}/measurements"))["items"]:
                 found["measurement_id"] = measured["id"]
+        found["code"] = body(bank.get(f"/v1/pledges/{found['pledge_id']}/certificate"))["code"]
     if service == "credit":
         found["loan_id"] = loan_id
     return found

@@ -29,14 +29,18 @@ LISTS = [
     if route.method == "GET" and "<" not in route.rule and not route.rule.endswith("/template")
 ]
 #: Ids of what all may see: the register, its values and the prices they rest on.
-PUBLIC_IDS = {"asset_id", "valuation_id", "curve_id", "measurement_id", "planting_id", "code"}
+#: Whoever holds the code of a certificate may see what it certifies.
+PUBLIC_IDS = {
+    *("asset_id", "valuation_id", "curve_id", "measurement_id", "planting_id", "project_id", "duty_id"),
+    *("code", "certificate_code"),
+}
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
     *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id"),
 }
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
-    *(("sink", name) for name in ("parameters", "targets")),
+    *(("sink", name) for name in ("blocks", "postings", "projects", "replacement-duties", "parameters", "targets")),
     ("credit", "valuations"),
     ("guarantee", "schemes"),
 }
@@ -155,6 +159,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "discharge": {},
     "entries": {"kind": "emission", "year": 2026, "tonnes": "1", "note": "counted"},
     "voiding": {"reason": "a slip"},
+    "reduction": {"tonnes": "1", "reason": "repaid in part"},
+    "certificate": {},
     "cancellation": {},
     "resumption": {},
 }

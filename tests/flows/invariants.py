@@ -115,7 +115,8 @@ def no_tonne_under_two_liens(b: Books) -> Iterator[str]:
         enforced = _sum(p.tonnes for p in mine if p.state == "enforced")
         if (held, enforced) != (asset.pledged_tonnes, asset.enforced_tonnes):
             yield f"{asset.name}: liens {held}/{enforced} t, balance {asset.pledged_tonnes}/{asset.enforced_tonnes} t"
-        there = asset.forecast_tonnes + asset.issued_tonnes - asset.retired_tonnes
+        gone = asset.retired_tonnes + asset.cancelled_tonnes + asset.transferred_tonnes
+        there = asset.forecast_tonnes + asset.issued_tonnes - gone
         if (held + enforced > there) != asset.over_pledged:
             yield f"{asset.name}: {held + enforced} t of {there} t are spoken for, over-pledged: {asset.over_pledged}"
         if asset.over_pledged:

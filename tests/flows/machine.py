@@ -415,11 +415,12 @@ class Machine(RuleBasedStateMachine):
         (asset,) = self.read("sink", "SELECT * FROM assets WHERE id = :id", id=asset_id)
         there = asset.issued_tonnes - asset.retired_tonnes
         if retire and there:
-            body = {"tonnes": str(_down(there * Decimal(share), "0.001")), "reason": "used by a factory"}
+            body = {"tonnes": str(_down(there * Decimal(share), "1")), "reason": "used by a factory"}
             self.post(self.people.bureau(), "/v1/retirements", {"asset_id": asset_id, **body})
         else:
-            vintage = {"vintage_from": asset.crediting_from.isoformat(), "vintage_to": clock.today().isoformat()}
-            tonnes = {"tonnes": str(_down(asset.forecast_tonnes * Decimal(share) / 10, "0.001"))}
+            project = self.people.reductions(asset_id)
+            vintage = {name: project[name] for name in ("vintage_from", "vintage_to")}
+            tonnes = {"tonnes": str(_down(asset.forecast_tonnes * Decimal(share) / 10, "1"))}
             origin = {"asset_id": asset_id, "origin": f"issue-{next(self.origins)}"}
             self.post(self.people.bureau(), "/v1/issuances", origin | vintage | tonnes)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
+from shared import clock
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Client, Town, body
 from tests.sink.examples import asset_request
 
@@ -64,6 +65,35 @@ class People:
             made.append(asset["id"])
         self.assets += made
         return made
+
+    def reductions(self, asset_id: str) -> dict[str, Any]:
+        """The forest's project with its reductions registered, entered now if there is none."""
+        bureau, today = self.bureau(), clock.today().isoformat()
+        asset = body(bureau.get(f"/v1/assets/{asset_id}"))
+        said = {"taken_on": today, "evidence": "notice of the portal"}
+        if asset["project_id"]:
+            project = body(bureau.get(f"/v1/projects/{asset['project_id']}"))
+        else:
+            made = {"name": asset["name"], "asset_ids": [asset_id], **said}
+            project = body(bureau.post("/v1/projects", made), 201)
+        period = {"vintage_from": asset["crediting_from"], "vintage_to": today}
+        for before, step in (
+            ("notice", {"state": "registered"}),
+            ("registered", {"state": "reductions_notice", **period}),
+            ("reductions_notice", {"state": "reductions_registered"}),
+        ):
+            if project["state"] == before:
+                version = f'"v{project["version"]}"'
+                path = f"/v1/projects/{project['id']}/steps"
+                project = body(bureau.post(path, {**step, **said}, If_Match=version), 201)
+        return dict(project)
+
+    def issue(self, asset_id: str, tonnes: str, origin: str) -> dict[str, Any]:
+        """Issue units for the period whose reductions are registered."""
+        project = self.reductions(asset_id)
+        vintage = {name: project[name] for name in ("vintage_from", "vintage_to")}
+        given = {"asset_id": asset_id, "origin": origin, "tonnes": tonnes, **vintage}
+        return dict(body(self.bureau().post("/v1/issuances", given), 201))
 
     def set_profile(self, guarantor: str = GUARANTOR, version: int | None = None, **changes: Any) -> None:
         """Give a guarantor capacity in every county; without a version, the one in force is read first."""

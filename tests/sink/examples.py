@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from services.sink.actions.assets import AssetFacts, import_assets
+from services.sink.actions.projects import advance_project, enter_project
 from services.sink.tables import Asset
 from shared import clock
 from shared.events.base import REGISTRY, decode
@@ -78,7 +79,25 @@ def forests(database: Database, sealed: Any, count: int = 1, **changes: Any) -> 
     with sealed(database.sessions, BUREAU) as session:
         entered = import_assets(session, [facts(place, **changes) for place in range(count)])
     assert all(isinstance(one, Asset) for one in entered), entered
-    return [one for one in entered if isinstance(one, Asset)]
+    made = [one for one in entered if isinstance(one, Asset)]
+    in_a_project(database, sealed, [one for one in made if one.programme == "ccer"])
+    return made
+
+
+def in_a_project(database: Database, sealed: Any, assets: Sequence[Asset]) -> UUID | None:
+    """Put forests into a project whose reductions up to today are registered, so that their units can be issued."""
+    if not assets:
+        return None
+    today = clock.today()
+    with sealed(database.sessions, BUREAU) as session:
+        project = enter_project(
+            session, "Windbreaks", "CCER-14-001-V01", [one.id for one in assets], today, "notice of the portal"
+        )
+        advance_project(session, project.id, "registered", today, "decision of the registry")
+        start = min(one.crediting_from for one in assets)
+        advance_project(session, project.id, "reductions_notice", today, "notice of the portal", start, today)
+        advance_project(session, project.id, "reductions_registered", today, "decision of the registry")
+        return project.id
 
 
 def story(database: Database, asset_id: UUID) -> list[Any]:

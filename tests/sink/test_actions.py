@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from services.sink.actions import valuations
@@ -463,7 +463,7 @@ def test_only_issued_and_free_units_are_retired(sink_db: Database, sealed: Any) 
 def test_a_bank_can_touch_nothing_of_an_asset_but_its_pledge_columns(sink_db: Database, sealed: Any) -> None:
     forests(sink_db, sealed)
     with sealed(sink_db.sessions, BANK) as session:
-        session.execute(text("UPDATE assets SET pledged_tonnes = 1, last_rank = 1"))
+        session.execute(text("UPDATE assets SET last_rank = 1"))
     with sealed(sink_db.sessions, BANK) as session, pytest.raises(ProgrammingError, match="only the registrar"):
         session.execute(text("UPDATE assets SET forecast_tonnes = forecast_tonnes + 1"))
 
@@ -492,5 +492,8 @@ def test_the_audit_chain_of_a_busy_day_holds(sink_db: Database, sealed: Any) -> 
         report_reversal(session, "pest", clock.today(), None, [Loss(asset.id, Decimal("0.1"))])
     with sink_db.sessions() as session:
         assert audit.verify(session, BUREAU) is None
-        assert session.scalar(select(func.count()).select_from(audit.AuditEntry)) == 5
+        deeds = list(session.scalars(select(audit.AuditEntry.action).order_by(audit.AuditEntry.number)))
+    assert [deed for deed in deeds if "project" not in deed] == [
+        "register_asset", "value_asset", "issue_credits", "value_asset", "report_reversal", "cover_reversal",
+    ]  # fmt: skip
     assert published(sink_db, PledgeReleased) == []

@@ -6,7 +6,7 @@ from services.sink.tables import Asset
 
 
 def balance(**tonnes: str) -> Asset:
-    names = ("forecast", "issued", "retired", "pledged", "enforced")
+    names = ("forecast", "issued", "retired", "pledged", "enforced", "transferred", "cancelled")
     asset = Asset(**{f"{name}_tonnes": Decimal(tonnes.get(name, "0")) for name in names})
     asset.settle()
     return asset

@@ -305,6 +305,11 @@ def _overlaps(
     return any(other in accepted and _too_much(parcels[number], parcels[other], p) for other in others)
 
 
+def same_ground(one: Parcel, other: Parcel) -> bool:
+    """Whether two parcels share more ground than a common border explains."""
+    return _too_much(one, other, PARAMETERS.at(clock.today()))
+
+
 def _too_much(one: Parcel, other: Parcel, p: InForce) -> bool:
     tolerance = p["register.overlap"]
     allowed = tolerated_overlap(one.area_m2, other.area_m2, tolerance["share"], tolerance["area_m2"])
@@ -362,6 +367,9 @@ def _enter(session: Session, facts: AssetFacts, parcel: Parcel, p: InForce) -> A
         enforced_tonnes=Decimal(0),
         issued_tonnes=Decimal(0),
         retired_tonnes=Decimal(0),
+        transferred_tonnes=Decimal(0),
+        cancelled_tonnes=Decimal(0),
+        buffer_tonnes=Decimal(0),
         over_pledged=False,
         last_rank=0,
         registered_at=clock.now(),

@@ -11,12 +11,15 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.sink.actions import ledger
+from services.sink.actions.certificates import certify
 from services.sink.tables import Asset, Pledge, Valuation, latest_valuation, locked_in_order
 from shared import audit, clock, outbox
-from shared.db import tenant
+from shared.db import found, locked, tenant
+from shared.errors import InvalidError, StateError
 from shared.events.credit import LoanAccepted
 from shared.events.parts import PledgedAsset, Reason
-from shared.events.sink import PledgeEnforced, PledgePlaced, PledgeRefused, PledgeReleased
+from shared.events.sink import PledgeEnforced, PledgePlaced, PledgeReduced, PledgeRefused, PledgeReleased
 from shared.ids import uuid7
 
 log = structlog.get_logger(__name__)
@@ -64,8 +67,7 @@ def release_pledges(session: Session, loan_id: UUID, reason: str) -> None:
     """Strike out a loan's pledges; those that were enforced stay enforced."""
     for asset, pledge in _held(session, loan_id, "placed", "frozen"):
         _change(pledge, "released", reason)
-        asset.pledged_tonnes -= pledge.tonnes
-        asset.settle()
+        serials = ledger.lift(session, asset, pledge, pledge.tonnes, reason)
         outbox.put(
             session,
             PledgeReleased(
@@ -75,15 +77,52 @@ def release_pledges(session: Session, loan_id: UUID, reason: str) -> None:
                 pledge_id=pledge.id,
                 tonnes=pledge.tonnes,
                 reason=reason,
+                serials=tuple(serials),
             ),
         )
+        certify(session, pledge)
         audit.record(session, "release_pledge", pledge.id, loan=str(loan_id), reason=reason)
+
+
+def reduce_pledge(session: Session, pledge_id: UUID, tonnes: Decimal, reason: str) -> Pledge:
+    """Let go of a part of a lien, when a part of the loan was paid back; the lien keeps its rank for the rest."""
+    asset_id = found(session, Pledge, pledge_id).asset_id
+    (asset,) = locked_in_order(session, select(Asset).where(Asset.id == asset_id))
+    pledge = locked(session, Pledge, pledge_id)
+    if pledge.state != "placed":
+        raise StateError(f"the pledge is {pledge.state}; only a placed one is reduced")
+    if tonnes >= pledge.tonnes:
+        detail = f"the pledge has {pledge.tonnes} t; a part of them can be released, all of them by closing the loan"
+        raise InvalidError(detail, errors=[{"pointer": "/tonnes", "detail": "not less than the pledge has"}])
+    serials = ledger.lift(session, asset, pledge, tonnes, reason)
+    pledge.tonnes -= tonnes
+    pledge.changed_at = clock.now()
+    outbox.put(
+        session,
+        PledgeReduced(
+            asset_id=asset.id,
+            loan_id=pledge.loan_id,
+            bank=pledge.institution,
+            pledge_id=pledge.id,
+            tonnes=tonnes,
+            left=pledge.tonnes,
+            reason=reason,
+            serials=tuple(serials),
+        ),
+    )
+    certify(session, pledge)
+    audit.record(session, "reduce_pledge", pledge.id, tonnes=str(tonnes), reason=reason)
+    session.flush()
+    session.refresh(pledge)
+    return pledge
 
 
 def freeze_pledges(session: Session, loan_id: UUID) -> None:
     """Hold a defaulted loan's pledges fast until the bank enforces or releases them."""
-    for _, pledge in _held(session, loan_id, "placed"):
+    for asset, pledge in _held(session, loan_id, "placed"):
         _change(pledge, "frozen", "defaulted")
+        ledger.relabel(session, asset, pledge, "freeze", "frozen", None)
+        certify(session, pledge)
         audit.record(session, "freeze_pledge", pledge.id, loan=str(loan_id))
 
 
@@ -91,9 +130,7 @@ def enforce_pledges(session: Session, loan_id: UUID) -> None:
     """Take a loan's pledged units over for the bank: they leave the debtor's account for good."""
     for asset, pledge in _held(session, loan_id, "placed", "frozen"):
         _change(pledge, "enforced", "enforced")
-        asset.pledged_tonnes -= pledge.tonnes
-        asset.enforced_tonnes += pledge.tonnes
-        asset.settle()
+        serials = ledger.relabel(session, asset, pledge, "enforce", "enforced", pledge.institution)
         outbox.put(
             session,
             PledgeEnforced(
@@ -102,8 +139,10 @@ def enforce_pledges(session: Session, loan_id: UUID) -> None:
                 bank=pledge.institution,
                 pledge_id=pledge.id,
                 tonnes=pledge.tonnes,
+                serials=tuple(serials),
             ),
         )
+        certify(session, pledge)
         audit.record(session, "enforce_pledge", pledge.id, loan=str(loan_id), tonnes=str(pledge.tonnes))
 
 
@@ -130,9 +169,7 @@ def _change(pledge: Pledge, state: str, reason: str) -> None:
 
 
 def _place(session: Session, asset: Asset, one: PledgedAsset, lien: Lien) -> None:
-    asset.pledged_tonnes += one.tonnes
     asset.last_rank += 1
-    asset.settle()
     pledge = Pledge(
         id=uuid7(),
         institution=tenant(session),
@@ -148,6 +185,8 @@ def _place(session: Session, asset: Asset, one: PledgedAsset, lien: Lien) -> Non
         changed_at=clock.now(),
     )
     session.add(pledge)
+    session.flush()
+    serials = ledger.lay(session, asset, pledge)
     outbox.put(
         session,
         PledgePlaced(
@@ -157,8 +196,10 @@ def _place(session: Session, asset: Asset, one: PledgedAsset, lien: Lien) -> Non
             pledge_id=pledge.id,
             tonnes=pledge.tonnes,
             rank=pledge.rank,
+            serials=tuple(serials),
         ),
     )
+    certify(session, pledge)
     audit.record(session, "place_pledge", pledge.id, asset=str(asset.id), loan=str(lien.loan_id), rank=pledge.rank)
 
 

@@ -1,5 +1,6 @@
 """Reversals: a fire, a pest or a storm takes carbon from forests; each is valued anew in the same transaction."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.sink.actions.replacements import cover_reversal
 from services.sink.actions.valuations import (
     Basis,
     basis,
@@ -175,6 +177,8 @@ def _report_one(
     outbox.put(session, told)
     outbox.put(session, valued(asset, valuation))
     audit.record(session, "report_reversal", asset.id, reversal=str(row.id), peril=event.peril, severity=str(severity))
+    session.flush()
+    cover_reversal(session, asset, row.id, json.loads(valuation.inputs))
     return row
 
 

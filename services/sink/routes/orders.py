@@ -11,7 +11,7 @@ from services.sink.actions import orders, settlement
 from services.sink.actions.orders import OrderFacts
 from services.sink.actions.settlement import Verified
 from services.sink.schemas.orders import (
-    CertificateResponse,
+    CompensationCertificateResponse,
     OrderRequest,
     OrderResponse,
     ReceiptRequest,
@@ -80,17 +80,17 @@ def post_order_cancellation(session: Session, order_id: UUID) -> CompensationOrd
     return orders.cancel_order(session, order_id)
 
 
-@blp.query("/compensation-certificates/<code>", scope="sink:read")
-@blp.response(200, CertificateResponse())
-def get_certificate(session: Session, code: str) -> Verified:
+@blp.query("/compensation-certificates/<certificate_code>", scope="sink:read")
+@blp.response(200, CompensationCertificateResponse())
+def get_certificate(session: Session, certificate_code: str) -> Verified:
     """Verify a certificate by its code."""
-    return settlement.verify(session, code)
+    return settlement.verify(session, certificate_code)
 
 
-@blp.query("/compensation-certificates/<code>/page", scope="sink:read")
+@blp.query("/compensation-certificates/<certificate_code>/page", scope="sink:read")
 @blp.response(200, {"type": "string"}, content_type="text/html")
-def get_certificate_page(session: Session, code: str) -> Response:
+def get_certificate_page(session: Session, certificate_code: str) -> Response:
     """Print a certificate: one page in Chinese and English that needs nothing else."""
-    shown = Response(settlement.verify(session, code).page, mimetype="text/html")
+    shown = Response(settlement.verify(session, certificate_code).page, mimetype="text/html")
     shown.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     return shown

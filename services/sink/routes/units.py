@@ -6,12 +6,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.sink.actions import units
+from services.sink.actions import pledges, units
 from services.sink.schemas.units import (
     IssuanceRequest,
     IssuanceResponse,
     PledgeQuery,
     PledgeResponse,
+    ReductionRequest,
     RetirementRequest,
     RetirementResponse,
     UnitsQuery,
@@ -42,6 +43,14 @@ def get_pledges(session: Session, query: dict[str, Any]) -> dict[str, Any]:
 def get_pledge(session: Session, pledge_id: UUID) -> Pledge:
     """Show one of the caller's own liens."""
     return found(session, Pledge, pledge_id)
+
+
+@blp.command("POST", "/pledges/<uuid:pledge_id>/reduction", scope="sink:pledge", if_match=True)
+@blp.arguments(ReductionRequest())
+@blp.response(200, PledgeResponse())
+def post_pledge_reduction(session: Session, body: dict[str, Any], pledge_id: UUID) -> Pledge:
+    """Let go of a part of one of the caller's own liens."""
+    return pledges.reduce_pledge(session, pledge_id, **body)
 
 
 @blp.command("POST", "/issuances", scope="sink:register")

@@ -124,7 +124,11 @@ class AssetRequest(Base):
 
 
 class UnitsSchema(Base):
-    """Balance of an asset's units: forecast + issued - retired = free + pledged + enforced, unless over-pledged."""
+    """Balance of an asset's units.
+
+    forecast + issued - retired - cancelled - transferred = free + pledged + enforced, unless over-pledged. The buffer
+    was never issued to the owner and stands beside it.
+    """
 
     forecast = tonnes(required=True)
     issued = tonnes(required=True)
@@ -132,6 +136,9 @@ class UnitsSchema(Base):
     pledged = tonnes(required=True)
     enforced = tonnes(required=True)
     free = tonnes(required=True)
+    transferred = tonnes(required=True)
+    cancelled = tonnes(required=True)
+    buffer = tonnes(required=True)
 
 
 class AssetResponse(Versioned):
@@ -170,6 +177,7 @@ class AssetResponse(Versioned):
     flags = fields.List(fields.String(), required=True)
     live_share = Quantity(places=8, required=True)
     valuation_version = fields.Integer(required=True)
+    project_id = fields.UUID(required=True, allow_none=True)
     units = fields.Nested(UnitsSchema(), required=True)
     over_pledged = fields.Boolean(required=True)
     registered_at = Moment(required=True)

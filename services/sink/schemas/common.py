@@ -13,3 +13,8 @@ def share(**more: Any) -> Quantity:
 def tonnes(**more: Any) -> Quantity:
     """Tonnes of carbon dioxide, to the kilogram. [tCO2e]"""
     return Quantity(places=3, **more)
+
+
+def units(**more: Any) -> Quantity:
+    """Issued units: whole tonnes. [tCO2e]"""
+    return Quantity(places=0, minimum="1", maximum="1000000000", **more)

@@ -58,7 +58,7 @@ class RefundRequest(Base):
     reference = Text(max_length=64, required=True)
 
 
-class CertificateResponse(Base):
+class CompensationCertificateResponse(Base):
     """A certificate; valid if its text is unchanged and its retirements stand in the register."""
 
     code = fields.String(required=True)
