@@ -51,7 +51,7 @@ def meeting(**changes: Any) -> dict[str, Any]:
 
 def order(**changes: Any) -> dict[str, Any]:
     """An order for ten tonnes."""
-    return {"registrar": BUREAU, "beneficiary": "雁门大学", "purpose": "2026 meeting", "tonnes": "10.000"} | changes
+    return {"registrar": BUREAU, "beneficiary": "雁门大学", "purpose": "2026 meeting", "tonnes": "10"} | changes
 
 
 def money(amount: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from shared import clock
 from shared.errors import ConflictError, InvalidError
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, Client, body, client
-from tests.sink.examples import facts, forests, read_asset
+from tests.sink.examples import facts, forests, in_a_project, read_asset
 
 SPECIES = "pinus_tabuliformis"
 PINE = {"species": [{"species": SPECIES, "share": Decimal(1)}], "planted_year": 1995, "volume_m3_ha": None}
@@ -473,12 +473,13 @@ def test_what_was_issued_is_not_issued_again_by_a_lower_measurement(
 ) -> None:
     asset = pine(sink_db, sealed, volume_m3_ha=Decimal(40), planted_year=2005, crediting_from=date(2020, 1, 1))
     value(sink_db, sealed, asset)
+    in_a_project(sink_db, sealed, [asset])
     sent = {
         "asset_id": str(asset.id),
         "origin": "CCER-1",
         "vintage_from": "2020-01-01",
         "vintage_to": "2026-06-30",
-        "tonnes": "5.000",
+        "tonnes": "5",
     }
     body(bureau.post("/v1/issuances", sent), 201)
     before = value(sink_db, sealed, asset)

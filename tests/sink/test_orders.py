@@ -34,6 +34,7 @@ from tests.sink.compensation import (
     tag,
 )
 from tests.sink.examples import forests, read_asset
+from tests.sink.test_ledger import pledge
 
 
 def test_a_quote_is_the_spot_price_and_the_margin_for_the_tonnes_of_a_footprint(sink_db: Database, sealed: Any) -> None:
@@ -41,11 +42,11 @@ def test_a_quote_is_the_spot_price_and_the_margin_for_the_tonnes_of_a_footprint(
     campus = member(sink_db)
     footprint = body(campus.post("/v1/footprints", meeting()), 201)
     made = body(campus.post("/v1/compensation-orders", order(tonnes=None, footprint_id=footprint["id"])), 201)
-    assert (made["tonnes"], made["state"], made["institution"]) == ("6.363", "quoted", MEMBER)
+    assert (made["tonnes"], made["state"], made["institution"]) == ("7.000", "quoted", MEMBER)
     spot, unit = Decimal(made["spot_price"]["amount"]), Decimal(made["unit_price"]["amount"])
     assert made["margin"] == "0.0500"
     assert unit == round(spot * Decimal("1.05") + Decimal("1e-9"), 2)
-    assert Decimal(made["amount"]["amount"]) == round(unit * Decimal("6.363"), 2)
+    assert Decimal(made["amount"]["amount"]) == round(unit * 7, 2)
     assert {"footprint.meal", "compensation.margin"} <= set(made["unverified_parameters"])
     # What is on order already is not ordered twice, until the order is taken back.
     again = order(tonnes=None, footprint_id=footprint["id"])
@@ -60,10 +61,10 @@ def use_up(database: Database, sealed: Any, asset: Asset, tonnes: str) -> None:
 
 
 def test_what_is_not_there_is_not_quoted(sink_db: Database, sealed: Any) -> None:
-    issued(sink_db, sealed, "4", "5.999")
+    issued(sink_db, sealed, "4", "5")
     problem = body(member(sink_db).post("/v1/compensation-orders", order()), 409)
     assert problem["type"].endswith("/units-short")
-    body(member(sink_db).post("/v1/compensation-orders", order(tonnes="9.999")), 201)
+    body(member(sink_db).post("/v1/compensation-orders", order(tonnes="9")), 201)
 
 
 def test_a_paid_order_retires_units_and_gets_a_certificate_that_anybody_verifies(
@@ -133,16 +134,16 @@ def test_an_order_that_the_units_do_not_cover_retires_nothing_and_can_be_paid_ba
     asset, _ = issued(sink_db, sealed, "4", "6")
     made = paid(sink_db, member(sink_db))
     path = f"/v1/compensation-orders/{made['id']}"
-    # Between the payment and the retirement somebody else used up a kilogram.
-    use_up(sink_db, sealed, asset, "0.001")
+    # Between the payment and the retirement somebody else used up a unit.
+    use_up(sink_db, sealed, asset, "1")
     problem = body(bureau(sink_db).post(f"{path}/retirement", If_Match=tag(made)), 409)
     assert problem["type"].endswith("/units-short")
-    assert "9.999" in problem["detail"]
-    assert [one["tonnes"] for one in body(bureau(sink_db).get("/v1/retirements"))["items"]] == ["0.001"]
+    assert "9.000 t" in problem["detail"]
+    assert [one["tonnes"] for one in body(bureau(sink_db).get("/v1/retirements"))["items"]] == ["1.000"]
     assert len(published(sink_db, CreditsRetired)) == 1
     assert body(member(sink_db).get(path))["state"] == "paid"
     with sink_db.sessions() as session:
-        assert available(session, BUREAU) == Decimal("9.999")
+        assert available(session, BUREAU) == 9
     back = body(bureau(sink_db).post(f"{path}/refund", {"reference": "slip 8"}, If_Match=tag(made)))
     assert (back["state"], back["refund_reference"]) == ("refunded", "slip 8")
     body(bureau(sink_db).post(f"{path}/retirement", If_Match=tag(back)), 409)
@@ -178,9 +179,8 @@ def test_pledged_units_do_not_serve_an_order(sink_db: Database, sealed: Any) -> 
     (asset,) = issued(sink_db, sealed, "100")
     made = paid(sink_db, member(sink_db))
     with sealed(sink_db.sessions, BUREAU) as session:
-        row = session.get_one(type(asset), asset.id)
-        row.pledged_tonnes = row.total_tonnes - Decimal(9)
-        row.settle()
+        free = session.get_one(type(asset), asset.id).free_tonnes
+    pledge(sink_db, sealed, asset, str(free - Decimal("9.5")))
     with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(ShortError, match=r"9\.000 t"):
         retire_order(session, UUID(made["id"]))
 

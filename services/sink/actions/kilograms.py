@@ -12,10 +12,20 @@ _NOISE = Decimal("0.000001")
 def tonnes_up(value: Numbers) -> Decimal:
     """Round emissions up to the kilogram: less would not make up for them. [tCO2e]
 
-    >>> tonnes_up(1.2340001), tonnes_up(0.1 + 0.2)
+    >>> tonnes_up(1.2340011), tonnes_up(0.1 + 0.2)
     (Decimal('1.235'), Decimal('0.300'))
     """
     return _exact(value).quantize(_KILOGRAM, rounding=ROUND_CEILING)
+
+
+def units_up(value: Numbers | Decimal) -> Decimal:
+    """Round up to whole units, at least one: units are issued and retired whole. [tCO2e]
+
+    >>> units_up(6.363), units_up(Decimal("7.000")), units_up(0.1)
+    (Decimal('7'), Decimal('7'), Decimal('1'))
+    """
+    exact = value if isinstance(value, Decimal) else tonnes_up(value)
+    return max(Decimal(1), exact.to_integral_value(ROUND_CEILING))
 
 
 def tonnes_of(value: Numbers) -> Decimal:

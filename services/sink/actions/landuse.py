@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.sink.actions.kilograms import tonnes_of, tonnes_up
+from services.sink.actions.kilograms import tonnes_of, units_up
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import market
 from services.sink.actions.refusals import invalid
@@ -74,7 +74,7 @@ def assess(session: Session, facts: LandUseFacts) -> LandUseCompensation:
         yearly_service_value=money.yuan(carbon + oxygen),
         service_years=years,
         unit_price=price,
-        equal_tonnes=max(Decimal("0.001"), tonnes_up(equal_value_units(float(fee), float(price)))),
+        equal_tonnes=units_up(equal_value_units(float(fee), float(price))),
         fee=fee,
         split=dict(split),
         state_amount=state_amount,

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.sink.actions.kilograms import units_up
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import market
 from services.sink.actions.refusals import invalid
@@ -21,7 +22,7 @@ from shared.ids import uuid7
 
 @dataclass(frozen=True)
 class OrderFacts:
-    """What somebody wants made up for: a footprint, or tonnes."""
+    """What somebody wants made up for: a footprint, rounded up to whole units, or whole units."""
 
     registrar: str
     beneficiary: str
@@ -86,7 +87,7 @@ def _tonnes(session: Session, facts: OrderFacts) -> tuple[Decimal, list[str]]:
     )
     if session.scalar(standing.limit(1)):
         raise ConflictError("this footprint has an order already; cancel it first")
-    return footprint.tonnes, list(footprint.unverified_parameters)
+    return units_up(footprint.tonnes), list(footprint.unverified_parameters)
 
 
 def record_receipt(session: Session, order_id: UUID, amount: Decimal, reference: str) -> CompensationOrder:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.sink import certificates
+from services.sink.actions import ledger
 from services.sink.actions.units import retire_credits
 from services.sink.certificates import Fact
 from services.sink.tables import (
@@ -18,7 +19,9 @@ from services.sink.tables import (
     CompensationCertificate,
     CompensationRetirement,
     Retirement,
+    UnitEntry,
     locked_in_order,
+    unspent,
 )
 from shared import audit, clock
 from shared.db import tenant
@@ -68,9 +71,9 @@ def settle(session: Session, one: Settled) -> CompensationCertificate:
     return _certify(session, one, retirements)
 
 
-def free_issued(asset: Asset) -> Decimal:
-    """Units of an asset that are issued, not retired and nobody's. [tCO2e]"""
-    return min(asset.issued_tonnes - asset.retired_tonnes, asset.free_tonnes)
+def free_issued(session: Session, asset: Asset) -> Decimal:
+    """Whole units of an asset that are issued and nobody has a claim on. [tCO2e]"""
+    return min(ledger.total(ledger.blocks(session, asset, "free")), asset.free_tonnes.to_integral_value(ROUND_FLOOR))
 
 
 def own_register(session: Session, registrar: str) -> None:
@@ -93,7 +96,7 @@ def _plan(session: Session, tonnes: Decimal) -> list[tuple[Asset, Decimal]]:
                 f"{tonnes - missing} t are issued and free; {tonnes} t are asked for, and nothing is retired"
             )
         for asset in batch:
-            part = min(missing, free_issued(asset))
+            part = min(missing, free_issued(session, asset))
             if part > 0:
                 plan.append((asset, part))
                 missing -= part
@@ -122,6 +125,7 @@ def _certify(
                     "asset": asset.name,
                     "county": asset.county,
                     "tonnes": str(retirement.tonnes),
+                    "serials": list(retirement.serials),
                 }
                 for asset, retirement in retirements
             ],
@@ -175,8 +179,8 @@ class Verified:
                 Fact("注销日期", "Retired on", content["retired_on"]),
                 Fact("登记机构", "Registrar", content["registrar"]),
             ],
-            [("林地", "Forest"), ("县区", "County"), ("数量 tCO2e", "Tonnes"), ("注销编号", "Retirement")],
-            [[r["asset"], r["county"], r["tonnes"], r["retirement_id"]] for r in content["retirements"]],
+            [("林地", "Forest"), ("县区", "County"), ("数量 tCO2e", "Tonnes"), ("序列号", "Serials")],
+            [[r["asset"], r["county"], r["tonnes"], " ".join(r["serials"])] for r in content["retirements"]],
             remarks,
             code=self.code,
             content_hash=self.content_hash,
@@ -202,8 +206,14 @@ def _stands(session: Session, content: Mapping[str, Any]) -> bool:
 
 def available(session: Session, registrar: str) -> Decimal:
     """Free issued units of a registrar now; a moment later there may be fewer. [tCO2e]"""
-    spoken_for = Asset.pledged_tonnes + Asset.enforced_tonnes
-    free = Asset.forecast_tonnes + Asset.issued_tonnes - Asset.retired_tonnes - spoken_for
-    standing = func.least(Asset.issued_tonnes - Asset.retired_tonnes, func.greatest(free, 0))
-    total = session.scalar(select(func.coalesce(func.sum(standing), 0)).where(Asset.registrar == registrar))
-    return Decimal(total or 0).quantize(Decimal("0.001"))
+    standing = (
+        select(UnitEntry.asset_id, func.sum(UnitEntry.tonnes).label("tonnes"))
+        .where(UnitEntry.account == "free", UnitEntry.holder.is_(None), unspent())
+        .group_by(UnitEntry.asset_id)
+        .subquery()
+    )
+    statement = select(Asset, standing.c.tonnes).join(standing, standing.c.asset_id == Asset.id)
+    rows = session.execute(statement.where(Asset.registrar == registrar))
+    return sum(
+        (min(tonnes, asset.free_tonnes.to_integral_value(ROUND_FLOOR)) for asset, tonnes in rows), Decimal("0.000")
+    )

@@ -9,13 +9,13 @@ STATES = ["quoted", "paid", "retired", "cancelled", "refunded"]
 
 
 class OrderRequest(Base):
-    """Units to be bought of a registrar: either those of a footprint, or tonnes."""
+    """Whole units to be bought of a registrar: so many, or as many as make up for a footprint."""
 
     registrar = Text(max_length=64, required=True)
     beneficiary = Text(max_length=120, required=True)
     purpose = Text(max_length=200, required=True)
     footprint_id = fields.UUID(load_default=None, allow_none=True)
-    tonnes = tonnes(load_default=None, allow_none=True, minimum="0.001", maximum="10000000")
+    tonnes = Quantity(places=0, load_default=None, allow_none=True, minimum="1", maximum="10000000")
 
 
 class OrderResponse(Versioned):
