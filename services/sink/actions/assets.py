@@ -1,7 +1,6 @@
 """The register: a forest goes in once, with its ground, its trees and its papers."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions import geometry
 from services.sink.actions.geometry import M2_PER_HA, Parcel
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.valuations import basis, species_shares, value_asset
+from services.sink.actions.valuations import basis, species_shares, value_assets
 from services.sink.formulas.growth import locality_excess
 from services.sink.tables import Asset
 from shared import audit, clock, outbox
@@ -105,12 +104,8 @@ def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset 
 def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
     """Enter forests and value each at once; one that cannot be valued stays registered, without a valuation."""
     entered = register_assets(session, many)
-    on = basis(session, tenant(session))
-    for one in entered:
-        if isinstance(one, Asset):
-            # A valuation that is refused has changed nothing yet.
-            with suppress(RefusalError):
-                value_asset(session, one, "registration", on)
+    forests = [one for one in entered if isinstance(one, Asset)]
+    value_assets(session, forests, "registration", basis(session, tenant(session)))
     return entered
 
 

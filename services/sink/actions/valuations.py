@@ -6,8 +6,8 @@ gave, so that anybody with the same engine gets the same bytes.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,11 +15,11 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session, defer
 
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.prices import Market, market
+from services.sink.actions.prices import Market, curve_in_force, market
 from services.sink.formulas import valuation as engine
 from services.sink.formulas.biomass import shrub_stock, stock_from_volume, volume_from_carbon
 from services.sink.formulas.growth import (
@@ -32,7 +32,7 @@ from services.sink.formulas.growth import (
 from services.sink.formulas.reversal import hazard_frequency
 from services.sink.tables import Asset, Valuation, locked_in_order
 from shared import audit, clock, money, outbox
-from shared.db import found, locked, tenant
+from shared.db import found, locked, table_of, tenant
 from shared.errors import ConflictError, ForbiddenError, RefusalError
 from shared.events.sink import (
     CarbonAssetValued,
@@ -48,7 +48,8 @@ from shared.parameters import InForce
 from shared.strict_json import canonical
 
 #: Rises when the same inputs would give other outputs; numpy draws the random numbers, so its version belongs to it.
-ENGINE_VERSION = f"1/numpy-{np.__version__}"
+ENGINE = "2"
+ENGINE_VERSION = f"{ENGINE}/numpy-{np.__version__}"
 #: No result is called conformant before a person checked the constants against the methodology.
 METHODOLOGIES = {
     "ccer": "CCER-14-001-V01, constants unverified",
@@ -56,8 +57,10 @@ METHODOLOGIES = {
     "gold_standard": "Gold Standard 403, constants unverified",
 }
 DAYS_PER_YEAR = 365.25
-#: Assets per transaction of the register's revaluation.
-REVALUED_AT_ONCE = 50
+#: How the distribution of a value is told; each is a `pv_…` of the outputs.
+DISTRIBUTION = ("mean", "p05", "p10", "p25", "p50", "p75", "p90", "p95", "expected_shortfall")
+#: Assets per transaction of the register's revaluation: a second of work, a few megabytes.
+REVALUED_AT_ONCE = 500
 
 _COMMON = (
     "ccer.baseline_stock",
@@ -74,10 +77,13 @@ _COMMON = (
     "reversal.frequency",
     "reversal.mean_severity",
     "reversal.reference_hazard",
+    "sensitivity.price",
+    "sensitivity.survival",
     "uncertainty.confidence",
     "uncertainty.discount",
     "uncertainty.planned_half_width",
     "valuation.discount_rate",
+    "valuation.discount_rate_band",
     "valuation.draws",
     "valuation.horizon",
     "valuation.market_seed",
@@ -110,13 +116,20 @@ class Basis:
     parameters_hash: str
     market: Market
     market_parameters: tuple[str, ...]
+    #: The approved curve that the market is of, if there is one.
+    curve_id: str | None = None
+
+    def unverified(self, names: Sequence[str]) -> list[str]:
+        """Those of the coefficients that nobody checked against their source."""
+        return sorted(name for name in names if self.p.entries[name].verified == "no")
 
 
 def basis(session: Session, registrar: str) -> Basis:
     """The coefficients and the market in force today."""
     p = PARAMETERS.at(clock.today())
-    in_force, names = market(session, registrar, p)
-    return Basis(p, p.digest, in_force, names)
+    curve = curve_in_force(session, registrar)
+    in_force, names = market(curve, p)
+    return Basis(p, p.digest, in_force, names, None if curve is None else str(curve.id))
 
 
 # -- inputs -----------------------------------------------------------------------------------------------------------
@@ -146,6 +159,7 @@ def _facts(asset: Asset) -> dict[str, Any]:
         "crown_cover": _text(asset.crown_cover),
         "hazards": dict(asset.hazards),
         "id": str(asset.id),
+        "issued_t": _text(asset.issued_tonnes - asset.retired_tonnes),
         "live_share": _text(asset.live_share),
         "measured_on": asset.measured_on.isoformat(),
         "planted_year": asset.planted_year,
@@ -202,7 +216,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     owed = float(facts["verified_live_share"]) * float(stand[-1]) - float(stocks[0])
     dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
     if not days:
-        return dates
+        return {**dates, **_issued_only(facts, p, market_)}
     area = float(facts["area_ha"])
     project_area = max(area, float(facts["project_area_ha"] or p["valuation.project_area"]))
     result = engine.valuation(
@@ -241,8 +255,33 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
         seed=inputs["seed"],
         draws=p["valuation.draws"],
         price_seed=p["valuation.market_seed"],
+        issued_t=float(facts["issued_t"]),
+        rate_band=(min(p["valuation.discount_rate_band"]), max(p["valuation.discount_rate_band"])),
+        price_bump=p["sensitivity.price"],
+        survival_bump=p["sensitivity.survival"],
     )
-    return {**dates, **asdict(result)}
+    return {
+        **dates,
+        **vars(result),
+        "sensitivities": vars(result.sensitivities),
+        "variance_shares": vars(result.variance_shares),
+    }
+
+
+def _issued_only(facts: Mapping[str, Any], p: Mapping[str, Any], market_: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left where nothing more will be verified: the issued units, worth the same in every draw."""
+    worth = engine.issued_value(
+        float(facts["issued_t"]),
+        float(market_["spot_price"]),
+        p["market.turnover"],
+        p["haircut.reference_discount"],
+        p["haircut.reference_share"],
+        p["haircut.exponent"],
+        p["haircut.cap"],
+        p["market.fee_share"],
+    )
+    value = round(float(worth), engine.MONEY_DECIMALS)
+    return {f"pv_{name}": value for name in ("issued", *DISTRIBUTION)}
 
 
 def live_stock(inputs: Mapping[str, Any]) -> float:
@@ -329,6 +368,31 @@ def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuat
 
 def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
     """Value a locked asset; the caller tells of it."""
+    row = _value(session, asset, cause, on)
+    session.add(row)
+    return row
+
+
+def value_assets(session: Session, assets: Sequence[Asset], cause: str, on: Basis) -> list[tuple[Asset, RefusalError]]:
+    """Value locked assets and tell everybody, in few statements; those that cannot be valued come back, unchanged."""
+    rows, events, refused = [], [], []
+    for asset in assets:
+        try:
+            row = _value(session, asset, cause, on)
+        except RefusalError as refusal:
+            refused.append((asset, refusal))
+        else:
+            rows.append({name: getattr(row, name) for name in _COLUMNS})
+            events.append(valued(asset, row))
+    session.flush()
+    if rows:
+        session.execute(insert(table_of(Valuation)), rows)
+        outbox.put_all(session, events)
+    return refused
+
+
+def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
+    """Value a locked asset; the row is the caller's to enter."""
     given = inputs_of(asset, on)
     try:
         outputs = derive(given)
@@ -338,7 +402,6 @@ def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Va
     inputs_text, outputs_text = canonical(given), canonical(outputs)
     tonnes = [Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())]
     value = present_value(outputs)
-    names = [*given["parameters"], *on.market_parameters, "valuation.validity_days"]
     row = Valuation(
         id=uuid7(),
         asset_id=asset.id,
@@ -365,14 +428,17 @@ def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Va
         pv_p95=value.p95,
         forecast_tonnes=sum(tonnes, Decimal("0.000")),
         liquidity_haircut=_mean_haircut(outputs),
-        unverified_parameters=sorted(name for name in names if on.p.entries[name].verified == "no"),
+        unverified_parameters=on.unverified([*given["parameters"], *on.market_parameters, "valuation.validity_days"]),
         valued_at=clock.now(),
     )
-    session.add(row)
+    row.results = outputs
     asset.forecast_tonnes = row.forecast_tonnes
     asset.settle()
     audit.record(session, "value_asset", asset.id, version=row.version, cause=cause, inputs_hash=row.inputs_hash)
     return row
+
+
+_COLUMNS = tuple(table_of(Valuation).columns.keys())
 
 
 def request_valuation(session: Session, asset_id: UUID) -> Valuation:
@@ -418,18 +484,26 @@ def reproduce(session: Session, valuation_id: UUID) -> Reproduction:
 
 
 def revalue_register(session: Session, job: Job) -> None:
-    """Value the next assets of the register anew: one step of the job that an approved price curve starts."""
-    statement = select(Asset).where(Asset.registrar == job.institution)
+    """Value the next assets of the register anew: one step of the job that an approved price curve starts.
+
+    The step, its valuations and its events commit together and the cursor with them: whatever kills the worker, no
+    asset is left out and none is valued twice.
+    """
+    on = basis(session, job.institution)
+    if on.curve_id != job.input["curve"]:
+        # The newer curve's own job values everything; two prices for one asset in a row would help nobody.
+        job.note(detail="a newer curve is in force; its job values the register", curve=on.curve_id)
+        job.total = job.done
+        return
+    # The ground is the largest part of an asset, and no value follows from it.
+    statement = select(Asset).options(defer(Asset.geometry)).where(Asset.registrar == job.institution)
     if job.cursor:
         statement = statement.where(Asset.id > UUID(job.cursor))
     assets = locked_in_order(session, statement.limit(REVALUED_AT_ONCE))
-    on = basis(session, job.institution)
-    for asset in assets:
-        try:
-            value_asset(session, asset, "price", on)
-        except RefusalError as refusal:
-            job.note(asset=str(asset.id), detail=refusal.detail)
-        job.cursor = str(asset.id)
+    for asset, refusal in value_assets(session, assets, "price", on):
+        job.note(asset=str(asset.id), detail=refusal.detail)
+    if assets:
+        job.cursor = str(assets[-1].id)
     job.done += len(assets)
     # Assets that came in meanwhile are in the walk, so the count of the start is only an estimate.
     job.total = job.done if len(assets) < REVALUED_AT_ONCE else max(job.total, job.done + 1)
@@ -440,8 +514,7 @@ def revalue_register(session: Session, job: Job) -> None:
 
 def present_value(outputs: Mapping[str, Any]) -> PresentValue:
     """The distribution of the value; an owner may let a forest be, so it is never worth less than nothing."""
-    names = ("mean", "p05", "p10", "p50", "p90", "p95")
-    return PresentValue(**{name: money.yuan(max(0.0, outputs.get(f"pv_{name}", 0.0))) for name in names})
+    return PresentValue(**{name: money.yuan(max(0.0, outputs[f"pv_{name}"])) for name in DISTRIBUTION})
 
 
 def units(asset: Asset) -> Units:
