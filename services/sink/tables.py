@@ -182,7 +182,7 @@ class Valuation(Base):
         return read
 
     @property
-    def present_value(self) -> dict[str, Decimal | None]:
+    def present_value(self) -> dict[str, Any]:
         """Distribution of the present value; engines before the second told less of it. [CNY]"""
         kept = {name: getattr(self, f"pv_{name}") for name in ("mean", "p05", "p10", "p50", "p90", "p95")}
         return kept | {name: self._yuan(f"pv_{name}") for name in ("p25", "p75", "expected_shortfall")}
@@ -206,10 +206,7 @@ class Valuation(Base):
             ("survival", -found["survival_bump"], "survival_down"),
             ("survival", found["survival_bump"], "survival_up"),
         )
-        return [
-            {"of": of, "to": Decimal(str(to)), "mean": _worth(found[name]), "change": _worth(found[name]) - self.pv_mean}
-            for of, to, name in cases
-        ]
+        return [{"of": of, "to": Decimal(str(to)), "mean": _worth(found[name])} for of, to, name in cases]
 
     def _yuan(self, name: str) -> Decimal | None:
         return _worth(self.results[name]) if name in self.results else None
@@ -374,6 +371,40 @@ class Retirement(Base):
     tonnes: Mapped[TonnesColumn]
     reason: Mapped[str] = mapped_column(String(200))
     retired_at: Mapped[Moment]
+
+
+# -- what the market did ----------------------------------------------------------------------------------------------
+
+
+class PriceHistory(Base):
+    """Dated prices of one instrument, written once, and the fit that a proposed curve was made of."""
+
+    __tablename__ = "price_histories"
+    __table_args__ = (
+        CheckConstraint("instrument IN ('ccer', 'cea')", name="instrument"),
+        CheckConstraint("(instrument = 'cea') = (offset_ratio IS NOT NULL)", name="allowances_are_no_offsets"),
+    )
+
+    id: Mapped[Id]
+    registrar: Mapped[str] = mapped_column(String(64))
+    curve_id: Mapped[UUID] = mapped_column(ForeignKey("price_curves.id"), unique=True)
+    instrument: Mapped[str] = mapped_column(String(8))
+    #: Price of an offset over that of an allowance.
+    offset_ratio: Mapped[Decimal | None] = mapped_column(Numeric(18, 8))
+    process: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(300))
+    #: [["2025-01-31", "62.36"], …], oldest first.
+    prices: Mapped[list[list[str]]] = mapped_column(JSONB)
+    fit: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    #: What the second person should know of the fit.
+    flags: Mapped[list[str]] = mapped_column(JSONB)
+    entered_by: Mapped[str] = mapped_column(String(128))
+    entered_at: Mapped[Moment]
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The series, read. [CNY/tCO2e]"""
+        return [{"on": date.fromisoformat(day), "price": Decimal(price)} for day, price in self.prices]
 
 
 def _distribution(told: dict[str, str | None]) -> dict[str, Decimal | None]:

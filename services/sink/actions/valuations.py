@@ -15,8 +15,9 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import Market, curve_in_force, market
@@ -29,11 +30,13 @@ from services.sink.formulas.growth import (
     surviving_volume,
     volume_at_age,
 )
+from services.sink.formulas.price import issued_value
 from services.sink.formulas.reversal import hazard_frequency
 from services.sink.tables import Asset, Valuation, locked_in_order
 from shared import audit, clock, money, outbox
 from shared.db import found, locked, table_of, tenant
 from shared.errors import ConflictError, ForbiddenError, RefusalError
+from shared.events.parts import Reason
 from shared.events.sink import (
     CarbonAssetValued,
     PresentValue,
@@ -270,7 +273,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _issued_only(facts: Mapping[str, Any], p: Mapping[str, Any], market_: Mapping[str, Any]) -> dict[str, Any]:
     """What is left where nothing more will be verified: the issued units, worth the same in every draw."""
-    worth = engine.issued_value(
+    worth = issued_value(
         float(facts["issued_t"]),
         float(market_["spot_price"]),
         p["market.turnover"],
@@ -370,25 +373,55 @@ def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Va
     """Value a locked asset; the caller tells of it."""
     row = _value(session, asset, cause, on)
     session.add(row)
+    asset.valuation_version, asset.forecast_tonnes = row.version, row.forecast_tonnes
+    asset.settle()
     return row
 
 
 def value_assets(session: Session, assets: Sequence[Asset], cause: str, on: Basis) -> list[tuple[Asset, RefusalError]]:
-    """Value locked assets and tell everybody, in few statements; those that cannot be valued come back, unchanged."""
+    """Value locked assets and tell everybody, in a handful of statements however many they are; those that cannot be
+    valued come back, unchanged.
+    """
+    session.flush()
     rows, events, refused = [], [], []
     for asset in assets:
         try:
             row = _value(session, asset, cause, on)
         except RefusalError as refusal:
             refused.append((asset, refusal))
-        else:
-            rows.append({name: getattr(row, name) for name in _COLUMNS})
-            events.append(valued(asset, row))
-    session.flush()
+            continue
+        _know(asset, row)
+        rows.append({name: getattr(row, name) for name in _COLUMNS})
+        events.append(valued(asset, row))
     if rows:
         session.execute(insert(table_of(Valuation)), rows)
+        session.execute(
+            _SETTLE,
+            {
+                "ids": [row["asset_id"] for row in rows],
+                "versions": [row["version"] for row in rows],
+                "tonnes": [row["forecast_tonnes"] for row in rows],
+            },
+        )
         outbox.put_all(session, events)
     return refused
+
+
+_COLUMNS = tuple(table_of(Valuation).columns.keys())
+_SETTLE = text(
+    "UPDATE assets SET version = assets.version + 1, valuation_version = v.version, forecast_tonnes = v.tonnes,"
+    " over_pledged = pledged_tonnes + enforced_tonnes > v.tonnes + issued_tonnes - retired_tonnes"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS integer[]), CAST(:tonnes AS numeric[]))"
+    " AS v (id, version, tonnes) WHERE assets.id = v.id"
+)
+
+
+def _know(asset: Asset, row: Valuation) -> None:
+    """Let an asset in memory say what the one statement for all will make of it in the database."""
+    set_committed_value(asset, "version", asset.version + 1)
+    set_committed_value(asset, "valuation_version", row.version)
+    set_committed_value(asset, "forecast_tonnes", row.forecast_tonnes)
+    set_committed_value(asset, "over_pledged", asset.pledged_tonnes + asset.enforced_tonnes > asset.total_tonnes)
 
 
 def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
@@ -398,7 +431,7 @@ def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
         outputs = derive(given)
     except ValueError as error:
         raise ConflictError(f"the asset's facts cannot be valued: {error}") from None
-    asset.valuation_version += 1
+    version = asset.valuation_version + 1
     inputs_text, outputs_text = canonical(given), canonical(outputs)
     tonnes = [Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())]
     value = present_value(outputs)
@@ -406,7 +439,7 @@ def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
         id=uuid7(),
         asset_id=asset.id,
         registrar=asset.registrar,
-        version=asset.valuation_version,
+        version=version,
         cause=cause,
         as_of=clock.today(),
         valid_until=min(clock.today() + timedelta(days=on.p["valuation.validity_days"]), asset.title_until),
@@ -432,13 +465,8 @@ def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
         valued_at=clock.now(),
     )
     row.results = outputs
-    asset.forecast_tonnes = row.forecast_tonnes
-    asset.settle()
-    audit.record(session, "value_asset", asset.id, version=row.version, cause=cause, inputs_hash=row.inputs_hash)
+    audit.record(session, "value_asset", asset.id, version=version, cause=cause, inputs_hash=row.inputs_hash)
     return row
-
-
-_COLUMNS = tuple(table_of(Valuation).columns.keys())
 
 
 def request_valuation(session: Session, asset_id: UUID) -> Valuation:
@@ -451,35 +479,73 @@ def request_valuation(session: Session, asset_id: UUID) -> Valuation:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Whether a valuation comes out again, byte for byte."""
+    """Whether a valuation comes out again, byte for byte, and if not, why."""
 
     valuation_id: UUID
     reproduced: bool
     inputs_hash: str
     outputs_hash: str
-    outputs_hash_now: str
+    #: None where this engine cannot read those inputs.
+    outputs_hash_now: str | None
     engine_version: str
     engine_version_now: str
     parameters_hash: str
     #: Whether the parameter file of today still holds the same set for the day of the valuation.
     parameters_unchanged: bool
+    reason: Reason
 
 
 def reproduce(session: Session, valuation_id: UUID) -> Reproduction:
-    """Derive a valuation again from its stored inputs and compare the bytes."""
+    """Derive a valuation again from its stored inputs and compare the bytes.
+
+    Another engine reads other inputs and means other outputs: it does not try. The same engine on another numpy tries,
+    and says so if the bytes differ.
+    """
     row = found(session, Valuation, valuation_id)
     given = row.inputs.encode()
-    again = canonical(derive(json.loads(given)))
+    inputs_hash = hashlib.sha256(given).hexdigest()
+    same_engine = row.engine_version.split("/")[0] == ENGINE
+    again = canonical(derive(json.loads(given))) if same_engine and inputs_hash == row.inputs_hash else None
+    reproduced = again == row.outputs.encode()
     return Reproduction(
         valuation_id=row.id,
-        reproduced=again == row.outputs.encode() and hashlib.sha256(given).hexdigest() == row.inputs_hash,
-        inputs_hash=hashlib.sha256(given).hexdigest(),
+        reproduced=reproduced,
+        inputs_hash=inputs_hash,
         outputs_hash=row.outputs_hash,
-        outputs_hash_now=hashlib.sha256(again).hexdigest(),
+        outputs_hash_now=None if again is None else hashlib.sha256(again).hexdigest(),
         engine_version=row.engine_version,
         engine_version_now=ENGINE_VERSION,
         parameters_hash=row.parameters_hash,
         parameters_unchanged=PARAMETERS.at(row.as_of).digest == row.parameters_hash,
+        reason=_why(row, inputs_hash, same_engine, reproduced),
+    )
+
+
+def _why(row: Valuation, inputs_hash: str, same_engine: bool, reproduced: bool) -> Reason:
+    theirs, ours = row.engine_version, ENGINE_VERSION
+    if inputs_hash != row.inputs_hash:
+        return Reason(
+            code="inputs_changed",
+            zh="输入与当时的哈希不符，记录可能被改动",
+            en="the inputs are not those that were hashed then",
+        )
+    if not same_engine:
+        return Reason(
+            code="other_engine",
+            zh=f"该估值由引擎 {theirs} 得出，当前为 {ours}；当时的结果仍然有效，但须用当时的版本重算，或重新估值",
+            en=f"engine {theirs} made this valuation and {ours} runs here: it stands as it is; only the release with"
+            " that engine derives it again, or the forest is valued anew",
+        )
+    if reproduced:
+        return Reason(code="same_bytes", zh="逐字节一致", en="the same bytes came out")
+    if theirs != ours:
+        return Reason(
+            code="other_library",
+            zh=f"该估值由 {theirs} 得出，当前为 {ours}；数值库不同，字节不一致",
+            en=f"{theirs} made this valuation and {ours} runs here: the same engine on another library, other bytes",
+        )
+    return Reason(
+        code="other_bytes", zh="同一引擎得出不同结果，须查明原因", en="the same engine gave other bytes: find out why"
     )
 
 

@@ -457,9 +457,7 @@ def valuation(
     values = _revenues(reached[:, :_PRICED], _steps(weights * prices), curved=reached[:, _PRICED:], at=weights * curve)
     values += pv_issued - pv_costs
     variances = _variances(values)
-    shares = variance_shares(
-        float(variances[_WHOLE]), variances[_ALONE].tolist(), variances[_WITHOUT].tolist()
-    )
+    shares = variance_shares(float(variances[_WHOLE]), variances[_ALONE].tolist(), variances[_WITHOUT].tolist())
 
     mean = _mean(values[: _MORE_TREES + 1])
     sold = _mean(gross * prices) * kept * net
@@ -467,9 +465,7 @@ def valuation(
     low, high = rate_band or (discount_rate, discount_rate)
     ordered = np.sort(values[_WHOLE])
     value_quantiles = _rounded(quantiles(ordered, QUANTILES), MONEY_DECIMALS)
-    tonne_quantiles = [
-        _rounded(row, TONNE_DECIMALS) for row in kept * quantiles(np.sort(gross, axis=1), QUANTILES)
-    ]
+    tonne_quantiles = [_rounded(row, TONNE_DECIMALS) for row in kept * quantiles(np.sort(gross, axis=1), QUANTILES)]
     given_up = deduction * gross_mean
     expected = expected_values(
         stocks[:, None],
