@@ -281,7 +281,7 @@ def loan_per_tonne(loan_cny: Numbers, pledged_tonnes: Numbers) -> Numbers:
 def quantiles(ordered: Array, probabilities: Sequence[float]) -> Array:
     """Eq. (S170): quantiles of ordered draws, x_i+(p·(n-1)-i)·(x_(i+1)-x_i) with i = ⌊p·(n-1)⌋. [unit of x]
 
-    Draws rise along the last axis; the quantiles come along the first.
+    Draws rise along the last axis of one or two; the quantiles come along the first.
     Source: Hyndman and Fan 1996, definition 7, from memory; the default of numpy.
 
     >>> quantiles(np.array([1.0, 2.0, 4.0]), (0.5, 0.75)).tolist()
@@ -291,7 +291,7 @@ def quantiles(ordered: Array, probabilities: Sequence[float]) -> Array:
     lower = np.floor(places).astype(np.intp)
     upper = np.minimum(lower + 1, ordered.shape[-1] - 1)
     below, above = ordered[..., lower], ordered[..., upper]
-    return np.asarray(np.moveaxis(below + (places - lower) * (above - below), -1, 0))
+    return np.asarray((below + (places - lower) * (above - below)).T)
 
 
 def expected_shortfall(ordered: Array, tail: float) -> float:
@@ -343,14 +343,26 @@ def expected_values(
     live, given = np.asarray(live_shares, dtype=np.float64), np.asarray(deductions, dtype=np.float64)
     paid = np.asarray(costs, dtype=np.float64)
     scale = 1 / (turnover_t * haircut_reference_share)
-    highest = np.zeros(stocks.shape[1])
-    total = np.zeros(stocks.shape[1])
+    first, total = stocks[0], np.zeros(stocks.shape[1])
+    reached, highest, tonnes, kept = (np.zeros_like(total) for _ in range(4))
+    # In place: with many parcels each pass through memory costs more than its arithmetic.
     for date in range(len(weights)):
-        reached = np.maximum(highest, live[date] * stocks[date + 1] - stocks[0] - given[date])
-        tonnes = kept_share * (reached - highest)
-        haircuts = np.minimum(haircut_cap, haircut_reference_discount * (scale * tonnes) ** haircut_exponent)
-        total += tonnes * (1 - haircuts) * weights[date] - paid[date] * factors[date]
-        highest = reached
+        np.multiply(live[date], stocks[date + 1], out=reached)
+        reached -= first
+        reached -= given[date]
+        np.maximum(highest, reached, out=reached)
+        np.subtract(reached, highest, out=tonnes)
+        tonnes *= kept_share
+        np.multiply(tonnes, scale, out=kept)
+        np.power(kept, haircut_exponent, out=kept)
+        kept *= haircut_reference_discount
+        np.minimum(haircut_cap, kept, out=kept)
+        np.subtract(1, kept, out=kept)
+        tonnes *= kept
+        tonnes *= weights[date]
+        total += tonnes
+        total -= paid[date] * factors[date]
+        reached, highest = highest, reached
     return total
 
 
@@ -696,8 +708,13 @@ def _ordered_sum(values: Array) -> Array:
 
 
 def _mean(values: Array) -> Array:
-    # A running sum adds strictly one after the other, whatever the vector unit of the processor.
-    return np.asarray(np.cumsum(values, axis=-1)[..., -1] / values.shape[-1])
+    # Halves are laid on each other while that is even, then a running sum adds what is left one after the other: the
+    # order of the sum is ours, whatever the vector unit of the processor.
+    total = values
+    while total.shape[-1] > 64 and total.shape[-1] % 2 == 0:
+        half = total.shape[-1] // 2
+        total = total[..., :half] + total[..., half:]
+    return np.asarray(np.cumsum(total, axis=-1)[..., -1] / values.shape[-1])
 
 
 def _variances(values: Array) -> Array:
