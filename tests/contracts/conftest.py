@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -63,6 +64,10 @@ def _forecast(people: People) -> None:
     price = {"amount": "80.00", "currency": "CNY"}
     curve = {"name": "next", "spot_price": price, "long_run_price": price, "reversion": "0.25", "volatility": "0.3"}
     body(people.bureau().post("/v1/price-curves", curve | {"source": "assumed by the test"}), 201)
+    weeks = [(clock.today() - timedelta(days=21 * (39 - week)), 60 + 7 * week % 13) for week in range(40)]
+    prices = [{"on": day.isoformat(), "price": f"{level}.00"} for day, level in weeks]
+    past = {"name": "past", "source": "assumed by the test", "instrument": "ccer", "process": "lognormal"}
+    body(people.bureau().post("/v1/price-histories", past | {"prices": prices}), 201)
 
 
 def _job(service: str, database: Database) -> None:
@@ -75,7 +80,7 @@ def _job(service: str, database: Database) -> None:
 
 #: The list in which an id of each kind is found.
 _LISTS = {
-    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges"},
+    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges", "history_id": "price-histories"},
     "credit": {"loan_id": "loans"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},

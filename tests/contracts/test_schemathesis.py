@@ -33,6 +33,13 @@ UNSAID = (
     "grace must end",
     "stands here twice",
     "add up to",
+    "sort the series",  # one price of a history against another, or against today
+    "the price before",
+    "a fit needs",
+    "spans less than",
+    "lies in the future",
+    "curve fits this series",
+    "only with them",
     "an amount from",  # bounds inside of a schema that goes out as well
 )
 
