@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -283,6 +284,117 @@ def dead_replay(service: str, letter_id: UUID) -> None:
     door = importlib.import_module(f"services.{service}.consumers").DOOR
     with _worker_sessions().begin() as session:
         console.print(inbox.replay(session, door.consumer, letter_id))
+
+
+# -- the credit service's models -------------------------------------------------------------------------------------
+
+
+@heartwood.group("credit")
+def credit_group() -> None:
+    """Train and examine the credit service's scorecard."""
+
+
+@credit_group.command("train")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Loans as CSV; the shipped agricultural and forestry loans by default.",
+)
+@click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="What the columns mean, as JSON; see data/loans/sba_served.json.",
+)
+@click.option("--target", default=None, help="Without a mapping: the column of the outcome.")
+@click.option("--bad", default=None, help="Without a mapping: the bad outcome; the rarer one by default.")
+@click.option("--time", "time_", default=None, help="Without a mapping: a column to split by in the out-of-time test.")
+@click.option("--leave-out", multiple=True, metavar="COLUMN", help="Without a mapping: no candidate. May be repeated.")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 20), help="Of the 5-fold validation.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("var/credit"),
+    show_default=True,
+    help="Folder for card, report and model card.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write the report here too.",
+)
+def credit_train(
+    data: Path | None,
+    mapping: Path | None,
+    target: str | None,
+    bad: str | None,
+    time_: str | None,
+    leave_out: tuple[str, ...],
+    repeats: int,
+    out: Path,
+    json_path: Path | None,
+) -> None:
+    """Train a scorecard, measure it, write its model card. Columns that know the outcome are refused with the proof."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from services.credit.training import command as train_command
+    from services.credit.training.leak_screen import LeakError
+
+    if data is None and target is None and mapping is None:
+        mapping = train_command.LOANS / "sba_served.json"
+    data = data or train_command.LOANS / train_command.SHIPPED
+    try:
+        rows, meant, left = train_command.plan(data, mapping, target, bad, time_, leave_out)
+        later = train_command.later_loans(meant) if data == train_command.LOANS / train_command.SHIPPED else []
+        command = " ".join(["heartwood credit train", *(shlex.quote(word) for word in sys.argv[3:])])
+        with click.progressbar(length=train_command.fits_of(meant, repeats), label="fitting", file=sys.stderr) as bar:
+            report = train_command.run(rows, meant, left, data, out, command, later, repeats, lambda: bar.update(1))
+    except LeakError as error:
+        for column, proof in error.proofs.items():
+            console.print(Text(f"✗ {column}: {proof}", style="red"), soft_wrap=True)
+        _refuse("these columns know the outcome; leave them out: " + " ".join(f"--leave-out {c}" for c in error.proofs))
+    except ValueError as error:
+        _refuse(str(error))
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    table = Table("", "method", "AUC", "90 % interval", "Brier", "KS", "ECE")
+    for name, found in report["measured"].items():
+        if not name.startswith("cross_validated"):
+            continue
+        for method, one in found.items():
+            if isinstance(one, dict):
+                low, high = one["auc"]["bootstrap_90"]
+                table.add_row(
+                    name,
+                    method,
+                    f"{one['auc']['mean']:.4f} ± {one['auc']['sd']:.3f}",
+                    f"{low:.3f}-{high:.3f}",
+                    f"{one['brier']['mean']:.4f}",
+                    f"{one['ks']['mean']:.3f}",
+                    f"{one['ece']['mean']:.3f}",
+                )
+        for other, (area, spread, brier, ks) in report["reference"].get(name, {}).items():
+            table.add_row("", f"reference: {other}", f"{area:.4f} ± {spread:.3f}", "", f"{brier:.4f}", f"{ks:.3f}", "")
+    console.print(table)
+    for each in report["missed"]:
+        console.print(Text(f"missed: {each}", style="yellow"), soft_wrap=True)
+    console.print(f"card, report and model card are in {out}")
+
+
+@credit_group.command("adopt")
+@click.argument("card", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def credit_adopt(card: Path) -> None:
+    """Serve this card from now on; it is refused unless it replays its own parity rows."""
+    from services.credit.scorecard_file import ScorecardError
+    from services.credit.training import command as train_command
+
+    try:
+        console.print(f"adopted {train_command.adopt(card)}; commit services/credit/models")
+    except ScorecardError as error:
+        _refuse(str(error))
 
 
 @heartwood.group("audit")

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
 from shared import audit, clock
-from shared.db import Id, Moment, Plumbing, act_for, is_lost, is_passing
+from shared.db import Id, Moment, Plumbing, act_for, is_lost, is_passing, table_of
 from shared.errors import RefusalError
 from shared.events.base import REGISTRY, Event, EventError, decode
 from shared.ids import uuid7
@@ -323,7 +323,7 @@ def _apply(
                 take(*read(waiting.record))
                 session.execute(delete(InboxParked).where(InboxParked.event_id == waiting.id))
     if done:
-        session.execute(insert(Inbox), done)
+        session.execute(_APPLIED, done)
     _advance(session, {aggregate: number for aggregate, number in last.items() if number != before[aggregate]})
     _move(session, records, cluster_id)
     audit.seal(session)
@@ -397,7 +397,9 @@ def _parked(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tup
 
 def _known(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     """Which of these events had their effect here already."""
-    return set(session.scalars(select(Inbox.event_id).where(Inbox.event_id.in_(ids)))) if ids else set()
+    if not ids:
+        return set()
+    return set(session.scalars(text("SELECT event_id FROM inbox WHERE event_id = ANY(:ids)"), {"ids": list(ids)}))
 
 
 def _park(session: Session, record: Record, envelope: Envelope) -> int:
@@ -434,21 +436,26 @@ def _advance(session: Session, numbers: Mapping[tuple[str, str], int]) -> None:
 
 def _move(session: Session, records: Sequence[Record], cluster_id: str | None) -> None:
     """Store the offsets to go on from, in the transaction of the effects; None when they did not come off a topic."""
-    if cluster_id is None:
+    if cluster_id is None or not records:
         return
     ends: dict[tuple[str, int], int] = {}
     for record in records:
         ends[record.topic, record.partition] = max(record.offset + 1, ends.get((record.topic, record.partition), 0))
-    for (topic, partition), offset in sorted(ends.items()):
-        statement = insert(ConsumerOffset).values(
-            topic=topic, partition=partition, cluster_id=cluster_id, next_offset=offset
-        )
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["topic", "partition"],
-                set_={"cluster_id": cluster_id, "next_offset": statement.excluded.next_offset},
-            )
-        )
+    session.execute(
+        _MOVE,
+        [
+            {"topic": topic, "partition": partition, "cluster_id": cluster_id, "next_offset": offset}
+            for (topic, partition), offset in sorted(ends.items())
+        ],
+    )
+
+
+_APPLIED = insert(table_of(Inbox))
+_MOVED = insert(table_of(ConsumerOffset))
+_MOVE = _MOVED.on_conflict_do_update(
+    index_elements=["topic", "partition"],
+    set_={"cluster_id": _MOVED.excluded.cluster_id, "next_offset": _MOVED.excluded.next_offset},
+)
 
 
 def offsets(session: Session, cluster_id: str) -> dict[tuple[str, int], int]:
@@ -490,7 +497,7 @@ def _adopt(session: Session, consumer: Consumer, records: Sequence[Record]) -> i
         if envelope.id not in known and envelope.sequence > last[event.TOPIC, envelope.subject]:
             _handle(session, consumer, envelope, event, done, consumer.counts)
     if done:
-        session.execute(insert(Inbox), done)
+        session.execute(_APPLIED, done)
     audit.seal(session)
     return len(done)
 
@@ -568,7 +575,7 @@ def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
         done: list[dict[str, Any]] = []
         _handle(session, consumer, envelope, event, done, consumer.counts)
         if done:
-            session.execute(insert(Inbox), done)
+            session.execute(_APPLIED, done)
         _advance(session, {aggregate: envelope.sequence})
         outcome = "applied" if done else "nothing to do"
     letter.replayed_at = clock.now()

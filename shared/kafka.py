@@ -15,6 +15,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import RecordMetadata
+from kafka.record.default_records import DefaultRecordBatch
 from kafka.structs import MemberState
 
 from shared.events import TOPICS
@@ -30,9 +31,11 @@ DELIVERY_TIMEOUT = 15.0
 #: How long a broker may take to answer a question before it counts as away. [s]
 ANSWER_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 3.0
+#: Fewer messages than this go out at once, without the wait that fills batches.
+FEW = 100
 #: How long records may wait on the broker while none comes, before the consumer counts as deaf. [s]
 DEAF = 30.0
-#: Larger than anything the relay sends: an event, or a dead letter of `relay.DEAD_LIMIT` with its headers. [B]
+#: Larger than anything the relay sends: an event, or a dead letter of `outbox.LARGEST` with its headers. [B]
 MAX_RECORD = 5_000_000
 
 
@@ -107,7 +110,7 @@ def cluster_id(settings: Settings) -> str:
 class Sender:
     """The sending side of a broker, for one process. Tuned for batches that are acknowledged by all replicas."""
 
-    def __init__(self, settings: Settings, linger_ms: int = 5, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
+    def __init__(self, settings: Settings, linger_ms: int = 20, delivery_timeout: float = DELIVERY_TIMEOUT) -> None:
         self.settings, self.process, self.delivery_timeout = settings, os.getpid(), delivery_timeout
         create_topics(settings)
         with _speaking("no producer"):
@@ -134,7 +137,11 @@ class Sender:
         if os.getpid() != self.process:
             raise RuntimeError("a producer does not survive a fork: make one in the child")
         with _speaking("not sent"):
-            return [self.producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages]
+            sent = [self.producer.send(m.topic, value=m.value, key=m.key, headers=list(m.headers)) for m in messages]
+            if len(sent) < FEW:
+                # Nothing to wait for: what comes next has not been written yet.
+                self.producer.flush(self.delivery_timeout)
+            return sent
 
     def settle(self, sent: Any) -> None:
         """Wait for every acknowledgement; anything else than one counts as not sent."""
@@ -191,6 +198,38 @@ class _Seek(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.consumer.seek(partition, offset)
 
 
+class _Readable(bytes):
+    """Records whose texts can all be read: what is not UTF-8 in a text is spelt out."""
+
+    def __getitem__(self, where: Any) -> Any:
+        found = super().__getitem__(where)
+        return _Readable(found) if isinstance(where, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Read all of it, whatever the client says about errors."""
+        return super().decode(encoding, "backslashreplace")
+
+
+_read_strictly = DefaultRecordBatch._read_msg
+
+
+def _read(batch: Any) -> Any:
+    """Read the next record. The client refuses one with a header whose name is not UTF-8, each time it is asked, and
+    with it all that follows on the partition; read so, it comes to the inbox as any other.
+    """
+    try:
+        return _read_strictly(batch)
+    except UnicodeDecodeError:
+        whole, batch._buffer = batch._buffer, _Readable(batch._buffer)
+        try:
+            return _read_strictly(batch)
+        finally:
+            batch._buffer = whole
+
+
+DefaultRecordBatch._read_msg = _read
+
+
 def consume(
     settings: Settings,
     group: str,
@@ -201,7 +240,8 @@ def consume(
     beat: Callable[[], None] = lambda: None,
     batch: int = 100,
 ) -> None:
-    """Feed records to `receive` until told to stop. Starts over, in place, when another cluster answers.
+    """Feed records to `receive` until told to stop. Returns when another cluster answers, for then its topics, their
+    partitions and this member's share of them are other ones: the caller starts again, with a new client.
 
     Raises a BrokerError if the broker went away, and what `receive` and `offsets` raise. The offset is committed to
     Kafka only after `receive` returned, for the sake of its tools; what counts is the offset in the database.
@@ -226,12 +266,10 @@ def consume(
                 receive([_record(r) for rows in polled.values() for r in rows], seek.cluster)
                 _commit(consumer)
             if now - checked > 2.0:
-                if (answering := cluster_id(settings)) != seek.cluster:
+                if cluster_id(settings) != seek.cluster:
                     # What came from it so far was noted under the old name, and so counts for nothing.
                     log.warning("another cluster answers: reading from its beginning")
-                    create_topics(settings)
-                    seek.cluster = answering
-                    seek.seek(consumer.assignment())
+                    return
                 if now - heard > DEAF and _behind(consumer):
                     raise BrokerError("records wait on the broker and none comes")
                 checked = time.monotonic()

@@ -5,10 +5,10 @@ of one aggregate number, and therefore commit, one after the other. What is stil
 `outbox_unsent`; the events themselves never change.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, FetchedValue, Identity, Index, String, UniqueConstraint, insert
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shared import clock, trace
 from shared.db import Id, Institution, Moment, Plumbing, table_of, tenant
+from shared.errors import InvalidError
 from shared.events.base import Event, encode, write_moment
 from shared.ids import uuid7
 
@@ -64,8 +65,15 @@ class OutboxUnsent(Plumbing):
     since: Mapped[Moment]
 
 
+#: The largest value that goes onto a topic: less than any broker refuses by default, headers included. [B]
+LARGEST = 900_000
+
+
 def put(session: Session, event: Event) -> Outbox:
-    """Add an event to the caller's transaction. Never flushes, commits or opens anything."""
+    """Add an event to the caller's transaction. Never flushes, commits or opens anything.
+
+    Raises an InvalidError for one that no broker would take: the relay could not pass over it.
+    """
     row = Outbox(**_row(session, event))
     session.add(row)
     return row
@@ -78,13 +86,18 @@ def put_all(session: Session, events: Sequence[Event]) -> None:
 
 
 def _row(session: Session, event: Event) -> dict[str, Any]:
+    payload = encode(event)
+    # As long as what the relay sends: the database, too, writes a space after each colon and comma.
+    size = len(json.dumps(payload, ensure_ascii=False).encode())
+    if size > LARGEST:
+        raise InvalidError(f"this would be an event {event.type_name()} of {size} bytes; {LARGEST} are the most")
     return {
         "id": uuid7(),
         "institution": tenant(session),
         "topic": event.TOPIC,
         "key": event.key,
         "type": event.type_name(),
-        "payload": encode(event),
+        "payload": payload,
         "occurred_at": clock.now(),
         "traceparent": trace.traceparent(),
         "request_id": trace.request_id(),
@@ -92,8 +105,7 @@ def _row(session: Session, event: Event) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A CloudEvent 1.0 in the Kafka binary binding: headers say what, the value is the data."""
 
     id: UUID
@@ -156,7 +168,7 @@ def envelope(row: Outbox) -> Envelope:
     return Envelope(
         id=row.id,
         type=row.type,
-        source=f"/heartwood/{row.topic.split('.')[0]}",
+        source="/heartwood/" + row.topic.partition(".")[0],
         subject=row.key,
         time=row.occurred_at,
         sequence=row.sequence,

@@ -8,18 +8,16 @@ of life is disconnected by the one that waits, and finds its marking refused whe
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
-from sqlalchemy import BigInteger, Connection, Engine, String, func, select, text, true
+from sqlalchemy import BigInteger, Connection, Engine, Select, String, Text, bindparam, cast, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shared import clock
-from shared.db import Moment, Plumbing
+from shared.db import Moment, Plumbing, table_of
 from shared.inbox import DeadLetter, _bytes
-from shared.outbox import Outbox, OutboxUnsent, envelope
-from shared.strict_json import canonical
+from shared.outbox import LARGEST, Outbox, OutboxUnsent, envelope
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +34,26 @@ class RelayLease(Plumbing):
     cluster_id: Mapped[str] = mapped_column(String(64))
 
 
-@dataclass(frozen=True)
-class Message:
+_BEFORE_ALL = -(2**63)
+_ENVELOPE = [column for column in table_of(Outbox).c if column.name != "payload"]
+_TOKEN = select(RelayLease.token).where(RelayLease.id == 1).scalar_subquery().label("token")
+_UNSENT = (
+    # The data as the database writes them: reading them, only to write them again, would be a third of the work.
+    select(OutboxUnsent.position, _TOKEN, cast(Outbox.payload, Text).label("data"), *_ENVELOPE)
+    .join(Outbox, Outbox.id == OutboxUnsent.id)
+    .where(OutboxUnsent.position > bindparam("after", type_=BigInteger))
+    .order_by(OutboxUnsent.position)
+    .limit(bindparam("batch"))
+)
+_DEAD = (
+    select(_TOKEN, *table_of(DeadLetter).c)
+    .where(DeadLetter.published_at.is_(None))
+    .order_by(DeadLetter.id)
+    .limit(bindparam("batch"))
+)
+
+
+class Message(NamedTuple):
     """What goes onto a topic."""
 
     topic: str
@@ -66,8 +82,6 @@ class LostOwnershipError(RuntimeError):
 LOCK = "heartwood.relay"
 #: Batches in one drain.
 ROUND = 20
-#: The largest dead letter that is copied whole to its topic: less than any broker refuses by default. [B]
-DEAD_LIMIT = 900_000
 
 
 class Relay:
@@ -83,29 +97,29 @@ class Relay:
         Begins at the oldest unsent event each time, so that one which committed late is never passed over, and comes
         back after ROUND batches, so that the caller can look up. If anything fails, nothing after it is marked either.
         """
-        self._prove()
-        in_flight: list[tuple[list[Any], Any]] = []
-        position, total = None, 0
+        in_flight: list[tuple[list[int], Any]] = []
+        last, total = _BEFORE_ALL, 0
         for number in itertools.count():
-            rows = self._unsent(position) if number < ROUND else []
+            rows: Sequence[Any] = self._unsent(last) if number < ROUND else []
             if rows:
-                position = rows[-1].position
-                in_flight.append(([row.id for row in rows], self.broker.send(_messages(rows))))
+                last = rows[-1].position
+                in_flight.append(([row.position for row in rows], self.broker.send(_messages(rows))))
             if in_flight and (len(in_flight) > 2 or len(rows) < self.batch):
-                ids, sent = in_flight.pop(0)
+                positions, sent = in_flight.pop(0)
                 self.broker.settle(sent)
-                self._mark(ids)
-                total += len(ids)
+                self._mark(positions)
+                total += len(positions)
             if len(rows) < self.batch and not in_flight:
                 break
         self.sent += total
         return total + self._publish_dead_letters()
 
     def follow(self, cluster_id: str) -> bool:
-        """Take note of the cluster; on another one than before, everything is to be sent again."""
+        """Show a sign of life, and take note of the cluster; on another than before, all is to be sent again."""
         with self.connection.begin():
             known = self.connection.scalar(select(RelayLease.cluster_id).where(RelayLease.id == 1))
             if known == cluster_id:
+                self._beat()
                 return False
             if known:
                 # Before all that is unsent now, and so below zero: of one aggregate, what was sent once is older than
@@ -122,41 +136,30 @@ class Relay:
             self._beat(cluster_id)
         return bool(known)
 
-    def _unsent(self, after: int | None) -> list[Any]:
+    def _unsent(self, after: int = _BEFORE_ALL) -> Sequence[Any]:
+        return self._read(_UNSENT, after=after, batch=self.batch)
+
+    def _read(self, statement: Select[Any], **values: int) -> Sequence[Any]:
+        """What is to be sent next, with the proof that it is still ours to send: read, not written."""
         with self.connection.begin():
-            return list(
-                self.connection.execute(
-                    select(OutboxUnsent.position, *Outbox.__table__.c)
-                    .join(Outbox, Outbox.id == OutboxUnsent.id)
-                    .where(true() if after is None else OutboxUnsent.position > after)
-                    .order_by(OutboxUnsent.position)
-                    .limit(self.batch)
-                )
+            rows = self.connection.execute(statement, values).all()
+        if rows and rows[0].token != self.token:
+            raise LostOwnershipError("another relay has taken over")
+        return rows
+
+    def _mark(self, positions: list[int]) -> None:
+        with self.connection.begin():
+            self._beat()
+            self.connection.execute(
+                text("DELETE FROM outbox_unsent WHERE position = ANY(:positions)"), {"positions": positions}
             )
-
-    def _mark(self, ids: list[Any]) -> None:
-        with self.connection.begin():
-            self._beat()
-            self.connection.execute(text("DELETE FROM outbox_unsent WHERE id = ANY(:ids)"), {"ids": ids})
-
-    def _prove(self) -> None:
-        with self.connection.begin():
-            self._beat()
 
     def _beat(self, cluster_id: str | None = None) -> None:
         _beat(self.connection, self.token, cluster_id)
 
     def _publish_dead_letters(self) -> int:
         """Copy dead letters to their `.dead` topics, whole, with the reason in the headers."""
-        with self.connection.begin():
-            letters = list(
-                self.connection.execute(
-                    select(*DeadLetter.__table__.c)
-                    .where(DeadLetter.published_at.is_(None))
-                    .order_by(DeadLetter.id)
-                    .limit(100)
-                )
-            )
+        letters = self._read(_DEAD, batch=100)
         if letters:
             self.broker.settle(self.broker.send([_dead_message(letter) for letter in letters]))
             with self.connection.begin():
@@ -184,10 +187,10 @@ def _beat(connection: Connection, token: int, cluster_id: str | None = None) -> 
 def _messages(rows: Sequence[Any]) -> list[Message]:
     messages = []
     for row in rows:
-        value, headers = canonical(row.payload), envelope(row).headers()
-        messages.append(Message(row.topic, row.key.encode(), value, headers))
+        key, value, headers = row.key.encode(), row.data.encode(), envelope(row).headers()
+        messages.append(Message(row.topic, key, value, headers))
         if row.state_topic:
-            messages.append(Message(row.state_topic, row.key.encode(), value, headers))
+            messages.append(Message(row.state_topic, key, value, headers))
     return messages
 
 
@@ -200,7 +203,7 @@ def _dead_message(letter: Any) -> Message:
         ("dead_id", str(letter.id).encode()),
     ]
     value = letter.value
-    if value is not None and len(value) > DEAD_LIMIT:
+    if value is not None and len(value) > LARGEST:
         # One too large for the broker would stop every dead letter behind it.
         headers.append(("dead_value", f"{len(value)} bytes, kept in the database alone".encode()))
         value = None
@@ -247,7 +250,7 @@ def run(
     engine: Engine,
     make_broker: Callable[[], Any],
     stopping: Callable[[], bool],
-    idle: float = 0.02,
+    idle: float = 0.01,
     patience: float = 30.0,
 ) -> None:
     """Relay until told to stop. A broker that fails is replaced and the unsent go again; a database that fails ends
@@ -260,6 +263,12 @@ def run(
             if stopping():
                 return
             time.sleep(0.2)
+        # What the relay writes from here on need not wait for the disk. The token is on it, for it was taken before. A
+        # crash of the database takes back the last writes in the order they were made, never one without those after
+        # it: what a mark, or the numbering for another cluster, loses is done again, and every inbox passes over the
+        # duplicates.
+        with connection.begin():
+            connection.execute(text("SET synchronous_commit = off"))
         pause = 0.1
         while not stopping():
             # Also while no broker answers, or a successor would take this one for dead.

@@ -38,7 +38,7 @@ def loads(raw: bytes) -> Any:
 
 def canonical(data: Any) -> bytes:
     """The one way we write JSON: keys sorted, no spaces, UTF-8. The same data give the same bytes."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    return _WRITER.encode(data).encode("utf-8")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -93,6 +93,7 @@ def _is_deep(text: str) -> bool:
     return False
 
 
+_WRITER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _READER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_int, parse_float=_finite
 )

@@ -138,6 +138,16 @@ def test_every_equation_has_one_function_and_every_function_an_equation() -> Non
             assert hasattr(importlib.import_module(module), function), f"{name} does not exist"
 
 
+def test_the_index_of_equations_names_functions_and_numbers_as_the_tables_do() -> None:
+    index = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
+    for service, rows in zip(SERVICES, re.split(r"^## .*$", index, flags=re.MULTILINE)[1:], strict=True):
+        table = (ROOT / "docs" / "equations" / f"{service}.md").read_text(encoding="utf-8")
+        numbered = re.findall(r"^\| \((\w+)\) .*`services\.\w+\.formulas\.([\w.]+)` \|$", table, re.MULTILINE)
+        indexed = re.findall(r"`([\w.]+)` \((\w+)\)", rows)
+        assert indexed
+        assert {(number, function) for function, number in indexed} <= set(numbered)
+
+
 def test_every_decision_record_is_listed() -> None:
     listed = set(re.findall(r"\((\d{4}-[a-z0-9-]+\.md)\)", (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")))
     assert listed == {path.name for path in (ROOT / "docs/adr").glob("0*.md")}

@@ -241,7 +241,7 @@ def _text(text: str) -> str:
 
 def write_moment(moment: datetime) -> str:
     """RFC 3339 in UTC, microseconds, Z."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def _same(value: Any) -> Any:

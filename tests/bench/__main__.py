@@ -2,12 +2,14 @@
 measures one area only.
 """
 
+import contextlib
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
+from shared import logs
 from tests.bench import consumer, database, events, http, sink
 from tests.bench.harness import Row, progress, write
 
@@ -27,7 +29,14 @@ def main(wanted: list[str]) -> None:
         sys.exit(f"no such area: {', '.join(sorted(unknown))}. Areas: {', '.join(AREAS)}")
     started = time.monotonic()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="hw-bench-") as folder, EmbeddedPostgres(Path(folder)) as postgres:
+    # Lines of log are written, as they are in service, but not to the terminal.
+    logs.set_up("json", role="bench")
+    with (
+        tempfile.TemporaryDirectory(prefix="hw-bench-") as folder,
+        tempfile.TemporaryFile("w", encoding="utf-8") as lines,
+        contextlib.redirect_stdout(lines),
+        EmbeddedPostgres(Path(folder)) as postgres,
+    ):
         for area in wanted or AREAS:
             rows += AREAS[area](postgres)
     table = write(rows, FOLDER)

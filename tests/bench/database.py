@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from deploy.embedded import EmbeddedPostgres
 from shared.ids import uuid7
-from tests.bench.harness import Row, Spent, measure
+from tests.bench.harness import Row, Spent, measure_both
 from tests.conftest import Database, make_database
-from tests.credit.story import application, valued
+from tests.credit.story import amount, application, valued
 from tests.harness import app, deliver, token
 
 ALONE, TOGETHER, THREADS, ROUNDS = 120, 30, 8, 6
@@ -77,8 +77,10 @@ def rows(postgres: EmbeddedPostgres) -> list[Row]:
                 for connection in connections:
                     connection.close()
 
-        alone = _both("database: one thread", lambda: ours(ALONE, 1), lambda: bare(ALONE, 1))
-        together = _both("database: 8 threads", lambda: ours(TOGETHER, THREADS), lambda: bare(TOGETHER, THREADS))
+        alone = measure_both("database: one thread", lambda: ours(ALONE, 1), lambda: bare(ALONE, 1), ROUNDS)
+        together = measure_both(
+            "database: 8 threads", lambda: ours(TOGETHER, THREADS), lambda: bare(TOGETHER, THREADS), ROUNDS
+        )
         return [
             Row.of(
                 "database",
@@ -99,24 +101,6 @@ def rows(postgres: EmbeddedPostgres) -> list[Row]:
         ]
     finally:
         database.dispose()
-
-
-Costs = list[tuple[float, float]]
-
-
-def _both(
-    what: str, ours: Callable[[], tuple[float, float]], bare: Callable[[], tuple[float, float]]
-) -> tuple[Costs, Costs]:
-    """Rounds of both; their CPU costs and their wall costs."""
-    walls: dict[str, list[float]] = {"ours": [], "bare": []}
-
-    def cpu(side: str, run: Callable[[], tuple[float, float]]) -> float:
-        spent, wall = run()
-        walls[side].append(wall)
-        return spent
-
-    cpus = measure(what, lambda: cpu("ours", ours), lambda: cpu("bare", bare), ROUNDS)
-    return cpus, list(zip(walls["ours"], walls["bare"], strict=True))
 
 
 def _spent(threads: int, work: int, make: Callable[[int], Callable[[], None]]) -> tuple[float, float]:
@@ -159,7 +143,7 @@ def _apply(served: Flask, bank: str) -> None:
     """One application at the WSGI door; it must be taken."""
     if bank not in _tokens:
         _tokens[bank] = token("officer", bank)
-    content = json.dumps(application(borrower_reference=f"FILE-{uuid4()}")).encode()
+    content = json.dumps(application(borrower_reference=f"FILE-{uuid4()}", amount=amount(10_000))).encode()
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/v1/loans",
@@ -182,8 +166,9 @@ def _apply(served: Flask, bank: str) -> None:
     }
     statuses: list[str] = []
     answer = served.wsgi_app(environ, lambda status, headers, error=None: statuses.append(status))  # type: ignore[arg-type,misc,return-value]
-    text_ = b"".join(answer)
-    assert statuses == ["201 CREATED"], text_.decode()[:500]
+    text_ = b"".join(answer).decode()
+    assert statuses == ["201 CREATED"], text_[:500]
+    assert '"state":"structuring"' in text_, "an application that goes another way writes other rows"
 
 
 def _what_it_takes(served: Flask, database: Database, bank: str) -> tuple[int, int, int]:

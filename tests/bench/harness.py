@@ -79,6 +79,26 @@ def measure(
     return costs
 
 
+Costs = list[tuple[float, float]]
+
+
+def measure_both(
+    what: str,
+    ours: Callable[[], tuple[float, float]],
+    reference: Callable[[], tuple[float, float]],
+    rounds: int = 7,
+) -> tuple[Costs, Costs]:
+    """Measure what gives CPU and wall time at once; the costs of each, round by round."""
+    walls: tuple[list[float], list[float]] = ([], [])
+
+    def cpu(side: int, run: Callable[[], tuple[float, float]]) -> float:
+        spent, wall = run()
+        walls[side].append(wall)
+        return spent
+
+    return measure(what, lambda: cpu(0, ours), lambda: cpu(1, reference), rounds), list(zip(*walls, strict=True))
+
+
 def compare(
     area: str,
     name: str,

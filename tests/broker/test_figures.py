@@ -56,7 +56,7 @@ def test_throughput_of_the_relay(
         token = acquire(connection)
         assert token is not None
         relay = Relay(connection, sender, token)
-        messages = _messages(relay._unsent(None)) * (MANY // relay.batch)
+        messages = _messages(relay._unsent()) * (MANY // relay.batch)
         sender.settle(sender.send(messages[:100]))
         bare.send(messages[0].topic, b"warm").get(10)
 

@@ -161,6 +161,37 @@ def test_an_empty_cluster_in_its_place_is_filled_again(broker: Broker, here: Dat
     assert number(here, "SELECT count(*) FROM inbox_parked") == 0
 
 
+@pytest.mark.parametrize("partitions", [2, 5])
+def test_a_cluster_with_another_number_of_partitions_is_read_whole(
+    broker: Broker, here: Database, configured: Settings, partitions: int
+) -> None:
+    loans = [uuid4() for _ in range(20)]
+    write_story(here, loans, 2)
+    with working(configured) as worker:
+        counts = worker.door.consumer.counts
+        assert eventually(lambda: counts["applied"] == 40)
+        # Whoever makes the topics of the next cluster makes them so, but for the embedded broker: it may make one
+        # itself, with four, when a client asks for it first.
+        object.__setattr__(configured, "topic_partitions", partitions)
+        broker.replace()
+        write_story(here, loans, 2, first=3)
+        assert eventually(lambda: counts["applied"] == 80)
+        assert eventually(lambda: unsent(here) == 0)
+        sent = on_topic(configured)
+        assert eventually(lambda: _offsets(here, configured) == {r.partition: r.offset + 1 for r in sent}, 10)
+        write_story(here, loans, 1, first=5)
+        assert eventually(lambda: counts["applied"] == 100)
+    assert effects(here) == story(loans, 5)
+    with producing(configured) as producer:
+        assert len(producer.partitions_for(sent[0].topic)) in ({partitions} if broker.keeps else {partitions, 4})
+
+
+def _offsets(database: Database, configured: Settings) -> dict[int, int]:
+    with database.worker_sessions() as session:
+        known = inbox.offsets(session, kafka.cluster_id(configured))
+    return {part: offset for (_, part), offset in known.items()}
+
+
 def test_two_consumers_of_a_group_share_the_work_and_a_rebalance_loses_nothing(
     here: Database, configured: Settings
 ) -> None:

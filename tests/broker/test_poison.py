@@ -90,6 +90,31 @@ def _as_stored(headers: Headers) -> Headers:
     return [(name.replace("\0", "\\x00"), value) for name, value in headers]
 
 
+class Unreadable(str):
+    """A header's name that is not UTF-8 on the wire."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"na\xff\xfeme"
+
+
+def test_a_header_whose_name_is_not_utf_8_stops_nothing_on_its_partition(
+    broker: Broker, here: Database, configured: Settings
+) -> None:
+    loan = uuid4()
+    one, two = record(withdrawn(loan, "1"), 1), record(withdrawn(loan, "2"), 2)
+    extra = (Unreadable("?"), b"\xff")
+    with working(configured, parts="consume relay") as worker, producing(configured) as producer:
+        producer.send(TOPIC, b"{", b"k", [extra], partition=0)
+        producer.send(TOPIC, one.value, one.key, [*one.headers, extra], partition=0)
+        producer.send(TOPIC, two.value, two.key, list(two.headers), partition=0).get(10)
+        counts = worker.door.consumer.counts
+        assert eventually(lambda: (counts["applied"], counts["dead"]) == (2, 1))
+        assert eventually(lambda: number(here, "SELECT count(*) FROM dead_letters WHERE published_at IS NULL") == 0)
+    assert effects(here) == {str(loan): ["1", "2"]}
+    (letter,) = on_topic(configured, f"{TOPIC}.dead")
+    assert (letter.value, letter.headers[0]) == (b"{", ("na\\xff\\xfeme", b"\xff"))
+
+
 def test_a_refused_event_can_be_replayed_and_its_successors_did_not_wait(here: Database, configured: Settings) -> None:
     loan, refuse = uuid4(), [True]
 

@@ -42,6 +42,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
     _forecast(people)
+    _survey(people)
     for service in SERVICES:
         _job(service, databases[service])
     assert town.dead_letters() == {}
@@ -68,6 +69,16 @@ def _forecast(people: People) -> None:
     prices = [{"on": day.isoformat(), "price": f"{level}.00"} for day, level in weeks]
     past = {"name": "past", "source": "assumed by the test", "instrument": "ccer", "process": "lognormal"}
     body(people.bureau().post("/v1/price-histories", past | {"prices": prices}), 201)
+
+
+def _survey(people: People) -> None:
+    path = f"/v1/assets/{people.assets[2]}"
+    asset = body(people.bureau().get(path))
+    species = asset["species"][0]["species"]
+    plots = [{"name": name, "volumes": [{"species": species, "volume_m3_ha": "12"}]} for name in ("one", "two")]
+    stratum = {"name": "whole", "area_ha": asset["area_ha"], "plots": plots}
+    survey = {"measured_on": clock.today().isoformat(), "strata": [stratum]}
+    body(people.bureau().post(f"{path}/measurements", survey), 201)
 
 
 def _job(service: str, database: Database) -> None:
@@ -97,6 +108,9 @@ def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
     if service == "sink":
         valued = body(owner.get(f"/v1/assets/{found['asset_id']}/valuations"))
         found["valuation_id"] = valued["items"][0]["id"]
+        for asset in body(owner.get("/v1/assets"))["items"]:
+            for measured in body(owner.get(f"/v1/assets/{asset['id']}/measurements"))["items"]:
+                found["measurement_id"] = measured["id"]
     if service == "credit":
         found["loan_id"] = loan_id
     return found

@@ -24,7 +24,7 @@ ROUTES = [(service, route) for service in SERVICES for route in routes_of(app_of
 BY_ID = [(service, route) for service, route in ROUTES if "<" in route.rule]
 LISTS = [(service, route) for service, route in ROUTES if route.method == "GET" and "<" not in route.rule]
 #: Ids of what all may see: the register, its values and the prices they rest on.
-PUBLIC_IDS = {"asset_id", "valuation_id", "curve_id", "history_id"}
+PUBLIC_IDS = {"asset_id", "valuation_id", "measurement_id", "curve_id", "history_id"}
 PRIVATE_IDS = {*("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id")}
 PUBLIC_LISTS = {
     *(

@@ -40,6 +40,12 @@ UNSAID = (
     "lies in the future",
     "curve fits this series",
     "only with them",
+    "one stratum at least",  # a survey against its asset, and its plots against each other
+    "ha together",
+    "two plots",
+    "a plot tells",
+    "follow each other",
+    "table of increments",
     "an amount from",  # bounds inside of a schema that goes out as well
 )
 

@@ -1,19 +1,23 @@
 """Bugs planted on purpose: the random town finds each of them, so it would find them in earnest.
 
-Each test breaks one promise of one service and expects the machine to fail within a few towns. What it fails with is
-told as well: by the rule of the books that the bug breaks, or by the table that refuses it.
+Each test breaks one promise of one service and expects a town to come to grief. Which wall the bug runs into is told
+as well: a rule of the books, a check of the machine's own, or a constraint of the database that refuses the write.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import Phase
-from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import INITIALIZE_RULE_MARKER, RULE_MARKER, initialize, rule, run_state_machine_as_test
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from services.credit.actions import servicing
 from services.guarantee import consumers as guarantee
 from services.guarantee.actions import calls
 from services.insurance import consumers as insurance
@@ -21,15 +25,16 @@ from services.insurance.actions import capacity as insurance_capacity
 from services.insurance.actions import claims
 from services.insurance.tables import Claim
 from services.sink.actions import pledges
-from shared import audit, inbox, timers
+from shared import audit, idempotency, inbox, timers
 from shared.events.credit import LoanDeclined, LoanExpired, LoanRepaid, LoanWithdrawn
 from shared.events.sink import ReversalReported
 from tests.conftest import Database
 from tests.flows.invariants import Books
 from tests.flows.machine import Machine, examples
 
-#: Towns in which a planted bug has to show.
-TOWNS = 6
+#: Towns in which a planted bug has to show; most show in the first one.
+TOWNS = 20
+STEPS = 12
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -110,25 +115,62 @@ def deadlines_that_are_not_set(patch: pytest.MonkeyPatch) -> None:
 
 
 def fires_that_the_insurer_does_not_hear_of(patch: pytest.MonkeyPatch) -> None:
-    """The handler of one event fails with a mistake of its own."""
-    patch.setitem(insurance.HANDLERS, ReversalReported, lambda session, event: event.no_such_field)
+    """The insurer takes note of no fire."""
+    patch.setitem(insurance.HANDLERS, ReversalReported, _nothing)
 
 
-#: What may happen in the town beside applying, lending and settling, and what the bug shows in.
-PLANTED: dict[Plant, tuple[set[str], str]] = {
-    inbox_without_numbers: (
-        {"deliver_again", "deliver_early", "start_over"},
-        "before its predecessor|every_fact|_once",
+def answers_that_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A request that is sent again is carried out again."""
+    patch.setattr(idempotency, "earlier_answer", _nothing)
+    patch.setattr(idempotency, "keep", _nothing)
+
+
+def money_paid_out_on_whatever_is_left(patch: pytest.MonkeyPatch) -> None:
+    """The bank pays a loan out without a look at what the pledges are worth by now."""
+    patch.setattr(servicing, "_demand_coverage", _nothing)
+
+
+class Wall(NamedTuple):
+    """What a bug runs into, and the town in which it does so soon: how far its loans are, and what happens to them."""
+
+    so_far: list[str]
+    happens: set[str]
+    saying: str
+    #: An IntegrityError: the database refuses the write, and no rule of the books gets to see it.
+    error: type[Exception] = AssertionError
+
+
+PLANTED: dict[Plant, Wall] = {
+    # The machine looks, whenever a record comes early, at how far the reader has come.
+    inbox_without_numbers: Wall(
+        2 * ["structuring"], {"lend", "deliver_early", "deliver_again"}, "before its predecessor"
     ),
-    guarantee_kept_for_a_loan_that_ended: ({"stop"}, "every_compensation_is_complete"),
-    cover_kept_for_a_loan_that_ended: ({"stop"}, "every_compensation_is_complete"),
-    pledges_without_a_look_at_what_is_free: (set(), "no_tonne_under_two_liens|exceeds the free units"),
-    a_claim_paid_as_often_as_asked: ({"burn", "pay_claim"}, "every_fact_is_told_once"),
-    guarantee_that_does_not_fall_with_the_balance: ({"repay"}, "money_is_the_same_on_both_sides"),
-    a_share_rounded_away: ({"recover"}, "shares_sum_to_the_net"),
-    capacity_that_is_never_given_back: ({"stop"}, "insurance_capacity_holds_its_lines"),
-    deadlines_that_are_not_set: (set(), "nothing_waits_without_a_deadline"),
-    fires_that_the_insurer_does_not_hear_of: ({"burn"}, "no_such_field"),
+    guarantee_kept_for_a_loan_that_ended: Wall(
+        2 * ["ready"], {"stop"}, "every_compensation_is_complete: .* guarantees is"
+    ),
+    cover_kept_for_a_loan_that_ended: Wall(
+        2 * ["ready"], {"stop"}, "every_compensation_is_complete: .* policies is in_force"
+    ),
+    pledges_without_a_look_at_what_is_free: Wall(
+        4 * ["performing"],
+        {"apply", "lend"},
+        "CheckViolation. a pledge exceeds the free units of the asset",
+        IntegrityError,
+    ),
+    a_claim_paid_as_often_as_asked: Wall(
+        2 * ["performing"], {"burn", "pay_claim"}, "every_fact_is_told_once: ClaimPaid was told"
+    ),
+    guarantee_that_does_not_fall_with_the_balance: Wall(
+        2 * ["performing"], {"repay"}, "money_is_the_same_on_both_sides: .* answers for"
+    ),
+    a_share_rounded_away: Wall(2 * ["defaulted"], {"recover"}, "ck_recoveries_shares_sum_to_the_net", IntegrityError),
+    capacity_that_is_never_given_back: Wall(2 * ["offered"], {"stop"}, "insurance_capacity_holds_its_lines"),
+    deadlines_that_are_not_set: Wall(2 * ["structuring"], set(), "nothing_waits_without_a_deadline"),
+    fires_that_the_insurer_does_not_hear_of: Wall(
+        2 * ["performing"], {"burn"}, "every_fire_on_an_insured_forest_has_its_claim"
+    ),
+    answers_that_are_forgotten: Wall(2 * ["performing"], {"repay", "ask_again"}, "was answered otherwise"),
+    money_paid_out_on_whatever_is_left: Wall(2 * ["ready"], {"burn", "go_on"}, "is paid out at"),
 }
 
 
@@ -136,19 +178,36 @@ PLANTED: dict[Plant, tuple[set[str], str]] = {
 def test_a_planted_bug_is_found(
     databases: dict[str, Database], books: Books, monkeypatch: pytest.MonkeyPatch, plant: Plant
 ) -> None:
-    happens, shows = PLANTED[plant]
-    town = _town(happens | {"apply", "lend", "settle", "catch_up"})
+    wall = PLANTED[plant]
+    town = _town(wall.so_far, wall.happens)
     town.databases, town.books = databases, books
     plant(monkeypatch)
-    with pytest.raises(Exception, match=shows):
-        run_state_machine_as_test(town, settings=examples(TOWNS, 20, derandomize=True, phases=[Phase.generate]))
+    chosen = examples(TOWNS, STEPS, max_examples=TOWNS, derandomize=True, phases=[Phase.generate])
+    with pytest.raises(wall.error) as found:
+        run_state_machine_as_test(town, settings=chosen)
+    # Not `match`, which would look into the story of the town as well.
+    assert re.search(wall.saying, str(found.value))
 
 
-def _town(happens: set[str]) -> type[Machine]:
-    """A town in which only these things happen, so that a bug in one of them shows soon."""
-    rules = {name for name, thing in vars(Machine).items() if hasattr(thing, RULE_MARKER)}
-    assert happens <= rules
-    return type("Town", (Machine,), dict.fromkeys(rules - happens))
+def _town(so_far: list[str], happens: set[str]) -> type[Machine]:
+    """A town that begins with loans at these stages, and in which only these things happen.
+
+    They are the choices of a single rule, because of several ones Hypothesis leaves out some in most of the towns.
+    """
+    rules = {name: getattr(thing, RULE_MARKER) for name, thing in vars(Machine).items() if hasattr(thing, RULE_MARKER)}
+    chances = [rules[name] for name in sorted(happens | {"settle"})]
+
+    @rule(data=st.data())
+    def happen(town: Machine, data: st.DataObject) -> None:
+        able = [chance for chance in chances if all(condition(town) for condition in chance.preconditions)]
+        chance = data.draw(st.sampled_from(able))
+        chance.function(town, **{name: data.draw(values) for name, values in chance.arguments.items()})
+
+    begin = getattr(Machine.settle_down, INITIALIZE_RULE_MARKER).function
+    quiet = {name: one.function for name, one in rules.items()}
+    return type(
+        "Town", (Machine,), quiet | {"settle_down": initialize(so_far=st.just(so_far))(begin), "happen": happen}
+    )
 
 
 def _nothing(*_: Any, **__: Any) -> None:

@@ -1,5 +1,6 @@
 """Outbox, relay and inbox on real PostgreSQL: nothing lost, nothing twice, in order. A list is the broker."""
 
+import json
 import threading
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from shared import audit, clock, db, inbox, outbox, relay
-from shared.errors import RefusalError
+from shared.errors import InvalidError, RefusalError
+from shared.events.base import encode
 from shared.events.credit import LoanExpired, LoanWithdrawn
 from shared.inbox import Consumer, Record
 from shared.relay import BrokerError, LostOwnershipError, Message, Relay, acquire
@@ -208,14 +210,62 @@ def test_only_one_relay_is_active_and_its_successor_fences_it(credit_db, holder,
         assert Relay(waiting, broker, token).drain() == 1
 
 
-def test_a_relay_with_an_old_token_marks_nothing(credit_db, holder, relaying, broker) -> None:
-    put(credit_db, withdrawn(uuid4()))
+@pytest.mark.parametrize("waiting", ["an event", "a dead letter"])
+def test_a_relay_with_an_old_token_sends_and_marks_nothing(credit_db, holder, relaying, broker, waiting: str) -> None:
+    if waiting == "an event":
+        put(credit_db, withdrawn(uuid4()))
+    else:
+        inbox.receive(credit_db.worker_sessions, listening([]), [Record("credit.events", 0, 0, b"k", b"{", ())])
     with holder.begin():
         holder.execute(text("UPDATE relay_lease SET token = token + 1"))
     with pytest.raises(LostOwnershipError):
         relaying.drain()
+    assert broker.log == []
     with credit_db.worker_sessions() as session:
-        assert relay.oldest_unsent(session) > 0
+        unsent = session.scalar(text("SELECT count(*) FROM outbox_unsent"))
+        unpublished = session.scalar(text("SELECT count(*) FROM dead_letters WHERE published_at IS NULL"))
+    assert unsent + unpublished == 1
+
+
+def test_a_relay_without_work_notices_that_it_was_replaced(holder, relaying) -> None:
+    with holder.begin():
+        holder.execute(text("UPDATE relay_lease SET token = token + 1"))
+    with pytest.raises(LostOwnershipError):
+        relaying.follow("one")
+
+
+def test_only_the_relays_own_connection_does_not_wait_for_the_disk(credit_db, broker) -> None:
+    asked: list[bool] = []
+
+    def stopping() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    sources: list[str] = []
+
+    def look() -> None:
+        with credit_db.worker.connect() as other:
+            sources.append(other.scalar(text("SELECT source FROM pg_settings WHERE name = 'synchronous_commit'")) or "")
+
+    class Watched(ListBroker):
+        def cluster_id(self) -> str:
+            look()
+            return "one"
+
+    relay.run(credit_db.worker, Watched, stopping)
+    look()
+    assert len(sources) > 1
+    assert "session" not in sources
+
+
+def test_an_event_that_no_broker_would_take_is_refused_where_it_is_written(credit_db, relaying, broker) -> None:
+    largest = outbox.LARGEST - len(json.dumps(encode(withdrawn(uuid4(), ""))))
+    with pytest.raises(InvalidError, match=f"LoanWithdrawn.v1 of {outbox.LARGEST + 2} bytes"):
+        put(credit_db, withdrawn(uuid4()), withdrawn(uuid4(), "x" * largest + "é"))
+    assert relaying.drain() == 0
+    put(credit_db, withdrawn(uuid4(), "x" * (largest - 2) + "é"))
+    assert relaying.drain() == 1
+    assert len(broker.log[0].value) == outbox.LARGEST
 
 
 def test_the_application_role_cannot_read_the_outbox_nor_write_for_another_institution(credit_db) -> None:
@@ -241,6 +291,14 @@ def test_each_event_has_one_effect_however_often_it_comes(credit_db) -> None:
     for batch in ([*records, *records], records, [records[1]], [records[0], records[0]]):
         inbox.receive(credit_db.worker_sessions, consumer, batch)
     assert [reason for _, reason in seen] == ["1", "2", "3"]
+
+
+def test_a_batch_of_nothing_changes_nothing(credit_db) -> None:
+    consumer = listening([])
+    inbox.receive(credit_db.worker_sessions, consumer, [], "one")
+    assert not consumer.counts
+    with credit_db.worker_sessions() as session:
+        assert inbox.offsets(session, "one") == {}
 
 
 def test_an_event_that_comes_too_early_waits_for_its_predecessor(credit_db) -> None:

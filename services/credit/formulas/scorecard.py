@@ -2,15 +2,17 @@
 
 PDO  pdo        [points]  points that double the odds          O  odds of good to bad          [-]
 S    score      [points]  rises when the risk falls            w  weight of evidence, ln(share of goods / share of bads)
-β    coefficient of w in ln(bad:good), negative when w works as defined          a  intercept of ln(bad:good)
+e    evidence    of an attribute in the whole card: what it adds to ln(good:bad) against the average row
+β    coefficient of w in ln(bad:good), negative when w works as defined; -1 for e     a  intercept of ln(bad:good)
 
-The card is data (see training.py): no numpy and no scikit-learn are needed to serve it, only bisect and a dict.
+The card is data (see services.credit.training): no numpy and no scikit-learn are needed to serve it, only bisect and a
+dict.
 """
 
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 FeatureValue = float | bool | str | None
@@ -45,9 +47,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class _Attribute:
-    woe: float
+    #: Row of the covariance; None for a value that counts as average.
+    place: int | None
     term: float
-    variance: float
     points: float
     reason: Reason
 
@@ -100,24 +102,34 @@ class Card:
         factor = scale_factor(scale["pdo"])
         offset = scale_offset(scale["score"], scale["odds_good_to_bad"], factor)
         intercept = float(document["intercept"])
-        features = []
+        features, place = [], 1
         for entry in entries:
-            coefficient = float(entry["coefficient"])
+            lines = [
+                *entry["attributes"],
+                *([entry["missing"]["attribute"]] if "attribute" in entry["missing"] else []),
+            ]
             points = [
-                attribute_points(coefficient, each["woe"], intercept, len(entries), factor, offset)
-                for each in entry["attributes"]
+                attribute_points(-1.0, each["evidence"], intercept, len(entries), factor, offset) for each in lines
             ]
             best = max(range(len(points)), key=points.__getitem__)
-            attributes = tuple(
-                _attribute(entry, number, points, best, coefficient, entry) for number in range(len(points))
-            )
             worst = min(range(len(points)), key=points.__getitem__)
-            missing, unseen = (
-                _attribute(entry, worst, points, best, coefficient, entry[gap], entry[gap]["label"])
-                if entry[gap]["policy"] == "worst"
-                else None
-                for gap in ("missing", "unseen")
+            attributes = tuple(
+                _attribute(entry, lines, points, best, place, number, entry) for number in range(len(points))
             )
+            average = attribute_points(-1.0, 0.0, intercept, len(entries), factor, offset)
+
+            def gap(name: str) -> _Attribute | None:
+                texts = entry[name]  # noqa: B023
+                if texts["policy"] == "own":
+                    return _attribute(entry, lines, points, best, place, len(lines) - 1, texts)  # noqa: B023
+                if texts["policy"] == "worst":
+                    return _attribute(entry, lines, points, best, place, worst, texts)  # noqa: B023
+                if texts["policy"] == "average":
+                    made = _attribute(entry, lines, points, best, place, worst, texts)  # noqa: B023
+                    lost = replace(made.reason, points_lost=points[best] - average)  # noqa: B023
+                    return replace(made, place=None, term=0.0, points=average, reason=lost)  # noqa: B023
+                return None
+
             features.append(
                 _Feature(
                     name=entry["name"],
@@ -126,38 +138,39 @@ class Card:
                     attributes=attributes,
                     index={
                         value: attribute
-                        for attribute, each in zip(attributes, entry["attributes"], strict=True)
+                        for attribute, each in zip(attributes, lines, strict=True)
                         for value in each.get("values", ())
                     },
-                    missing=missing,
-                    unseen=unseen,
+                    missing=gap("missing"),
+                    unseen=gap("unseen"),
                 )
             )
+            place += len(lines)
         covariance = tuple(tuple(float(cell) for cell in line) for line in document["covariance"])
+        if [len(line) for line in covariance] != list(range(1, place + 1)):
+            raise ValueError(f"the covariance needs a line for the intercept and each of {place - 1} attributes")
         return cls(features=tuple(features), intercept=intercept, covariance=covariance)
 
 
 def _attribute(
     entry: Mapping[str, Any],
-    number: int,
+    lines: Sequence[Mapping[str, Any]],
     points: Sequence[float],
     best: int,
-    coefficient: float,
+    place: int,
+    number: int,
     texts: Mapping[str, Any],
-    label: str | None = None,
 ) -> _Attribute:
-    attribute = entry["attributes"][number]
     reason, path = texts["reason"], texts["path"] or {"zh": None, "en": None}
     return _Attribute(
-        woe=float(attribute["woe"]),
-        term=coefficient * float(attribute["woe"]),
-        variance=coefficient**2 * float(attribute["woe_variance"]),
+        place=place + number,
+        term=-float(lines[number]["evidence"]),
         points=points[number],
         reason=Reason(
             feature=entry["name"],
             points_lost=points[best] - points[number],
-            attribute=attribute["label"] if label is None else label,
-            best_attribute=entry["attributes"][best]["label"],
+            attribute=texts.get("label", lines[number]["label"]),
+            best_attribute=lines[best]["label"],
             zh=reason["zh"],
             en=reason["en"],
             path_zh=path["zh"],
@@ -225,22 +238,21 @@ def attribute_points(
     return offset / features - factor * (coefficient * woe + intercept / features)
 
 
-def log_odds_sd(
-    design: Sequence[float], covariance: Sequence[Sequence[float]], attribute_variances: Sequence[float]
-) -> float:
-    """Eq. (C6): standard deviation of ln(bad:good), √(x'Vx + Σ β²·var w). [-]
+def log_odds_sd(places: Sequence[int], covariance: Sequence[Sequence[float]]) -> float:
+    """Eq. (C6): standard deviation of ln(bad:good), √(Σ V_jk) over the intercept and the attributes that apply. [-]
 
-    x is (1, w1 … wn), V the covariance of (a, β1 … βn); the second term is the sampling error of each weight of
-    evidence, so that an attribute seen on few bads widens the interval. Covariance between the two is left out.
-    Source: delta method, our own combination; no.
+    places  lines of V that apply, ascending, 0 being the intercept     V  lower triangle of the covariance of the lines
+    V is the inverse curvature of the penalised likelihood: the penalty is part of it, the choice of bins is not.
+    Source: delta method on a linear sum, textbook; no.
 
-    >>> log_odds_sd([1.0, 0.5], [[0.04, 0.0], [0.0, 0.16]], [0.01])
-    0.3
+    >>> log_odds_sd([0, 2], [[0.04], [0.0, 0.09], [0.01, 0.0, 0.16]])
+    0.469041575982
     """
-    spread = sum(attribute_variances)
-    for line, left in zip(covariance, design, strict=True):
-        spread += left * sum([cell * right for cell, right in zip(line, design, strict=True)])
-    return round(math.sqrt(spread), 12)
+    spread = 0.0
+    for number, place in enumerate(places):
+        line = covariance[place]
+        spread += line[place] + 2 * sum([line[other] for other in places[:number]])
+    return round(math.sqrt(max(0.0, spread)), 12)
 
 
 def score(card: Card, features: Mapping[str, FeatureValue], most_reasons: int = 4) -> Score:
@@ -251,7 +263,7 @@ def score(card: Card, features: Mapping[str, FeatureValue], most_reasons: int = 
     Source: points add up by (C5); at most four principal reasons, US Regulation B practice; read.
     """
     points, log_odds = 0.0, card.intercept
-    design, variances = [1.0], []
+    places = [0]
     by_feature: dict[str, float] = {}
     reasons: list[Reason] = []
     flags: list[str] = []
@@ -261,8 +273,8 @@ def score(card: Card, features: Mapping[str, FeatureValue], most_reasons: int = 
         attribute, flag = feature.attribute(features[feature.name])
         points += attribute.points
         log_odds += attribute.term
-        design.append(attribute.woe)
-        variances.append(attribute.variance)
+        if attribute.place is not None:
+            places.append(attribute.place)
         by_feature[feature.name] = attribute.points
         if attribute.reason.points_lost > 0:
             reasons.append(attribute.reason)
@@ -273,7 +285,7 @@ def score(card: Card, features: Mapping[str, FeatureValue], most_reasons: int = 
         points=points,
         probability=_logistic(log_odds),
         log_odds=log_odds,
-        log_odds_sd=log_odds_sd(design, card.covariance, variances),
+        log_odds_sd=log_odds_sd(places, card.covariance),
         points_by_feature=by_feature,
         reasons=tuple(reasons[:most_reasons]),
         flags=tuple(flags),

@@ -121,3 +121,9 @@ def _project(positions: NDArray[np.float64]) -> NDArray[np.float64]:
 def _refused(detail: str, where: str = "") -> InvalidError:
     pointer = f"/geometry/coordinates{where}"
     return InvalidError(f"{pointer}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
+
+
+def distance_m(ground: Parcel, longitude: float, latitude: float) -> float:
+    """How far a position lies outside of a parcel; nothing inside. [m on the equal-area projection]"""
+    position = shapely.transform(shapely.Point(longitude, latitude), _project)
+    return float(ground.metres.distance(position))

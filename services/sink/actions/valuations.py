@@ -19,6 +19,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
+from services.sink.actions.ground import ground_parameters, ground_stock
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import Market, curve_in_force, market
 from services.sink.formulas import valuation as engine
@@ -32,6 +33,7 @@ from services.sink.formulas.growth import (
 )
 from services.sink.formulas.price import issued_value
 from services.sink.formulas.reversal import hazard_frequency
+from services.sink.formulas.stand import rainfall_ceiling, scale_to_ceiling, tabulated_volume, thinned_volume
 from services.sink.tables import Asset, Valuation, locked_in_order
 from shared import audit, clock, money, outbox
 from shared.db import found, locked, table_of, tenant
@@ -140,8 +142,8 @@ def basis(session: Session, registrar: str) -> Basis:
 
 def inputs_of(asset: Asset, on: Basis) -> dict[str, Any]:
     """Everything the value of an asset follows from, as JSON data."""
-    if asset.kind != "forest":
-        raise NoMethodError(f"a {asset.kind} can be registered; no method of measuring its carbon is in place yet")
+    if asset.kind != "forest" and not asset.measured:
+        raise NoMethodError(f"a {asset.kind} goes by the default factors of its soil: enter a measurement first")
     as_of = clock.today()
     # 53 bits: every JSON reader keeps them.
     seed = int.from_bytes(hashlib.sha256(asset.id.bytes).digest()[:8], "big") >> 11
@@ -164,6 +166,8 @@ def _facts(asset: Asset) -> dict[str, Any]:
         "id": str(asset.id),
         "issued_t": _text(asset.issued_tonnes - asset.retired_tonnes),
         "live_share": _text(asset.live_share),
+        # Only what was measured by plots has it, so that what else was valued before comes out as it did.
+        **({"measured": asset.measured} if asset.measured else {}),
         "measured_on": asset.measured_on.isoformat(),
         "planted_year": asset.planted_year,
         "programme": asset.programme,
@@ -179,11 +183,18 @@ def _facts(asset: Asset) -> dict[str, Any]:
 
 def _parameter_names(asset: Asset, p: InForce) -> list[str]:
     names = {*_COMMON, f"buffer.{asset.programme}"}
+    measured = asset.measured or {}
+    if measured.get("land"):
+        return sorted(names | ground_parameters(measured["land"]))
     for share in asset.species:
         species = share["species"]
         names.add(f"species.{species}")
         if _is_tree(p.entries[f"species.{species}"].value):
             names |= {f"{name}.{species}" for name in _TREE} | {"growth.reference_age"}
+            if measured.get("curve") == "table" and f"growth.increments.{species}" in p.entries:
+                names.add(f"growth.increments.{species}")
+            if measured.get("rainfall_mm") and f"growth.rainfall_ceiling.{species}" in p.entries:
+                names.add(f"growth.rainfall_ceiling.{species}")
         else:
             names |= {f"carbon_fraction.{species}", *_SHRUB}
         if f"model.sigma.{species}" in p.entries:
@@ -216,7 +227,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     stand = _stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
     stocks = float(facts["live_share"]) * stand[:-1]
     # What has grown since the last verification is still to be issued; what burned below it is to be regrown first.
-    owed = float(facts["verified_live_share"]) * float(stand[-1]) - float(stocks[0])
+    owed = _verified_level(facts, float(stand[-1])) - float(stocks[0])
     dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
     if not days:
         return {**dates, **_issued_only(facts, p, market_)}
@@ -229,7 +240,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
         emissions=np.full(len(days), owed),
         leakage=p["ccer.leakage_share"] * np.maximum(0.0, stocks[1:] - stocks[0]),
         costs=np.full(len(days), p["valuation.verification_cost"] * area / project_area),
-        growth_sigma=p["growth.sigma"],
+        growth_sigma=_measured(facts).get("growth_sigma") or p["growth.sigma"],
         growth_persistence=p["growth.persistence"],
         sampling_width=float(facts["sampling_uncertainty"] or p["uncertainty.planned_half_width"]),
         confidence=p["uncertainty.confidence"],
@@ -294,9 +305,31 @@ def live_stock(inputs: Mapping[str, Any]) -> float:
     return float(facts["live_share"]) * float(stand[0])
 
 
+def verified_level(inputs: Mapping[str, Any]) -> float:
+    """Stock that an asset grows from to be issued anything. [tCO2e]"""
+    facts = inputs["asset"]
+    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
+    return _verified_level(facts, float(stand[0]))
+
+
+def _verified_level(facts: Mapping[str, Any], stand: float) -> float:
+    """The level of the last verification: carried over if credits stand on it, else what the curve says of the day."""
+    carried = _measured(facts).get("verified")
+    if carried and carried["on"] == facts["verified_on"]:
+        return float(carried["stock"])
+    return float(facts["verified_live_share"]) * stand
+
+
+def _measured(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What plots say beyond volume, cover and sampling error."""
+    return facts.get("measured") or {}
+
+
 def _stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
     """Stock of the whole stand, as if nothing had been lost, on each day. [tCO2e]"""
-    ages = np.array([_age(facts, day) for day in [*days, date.fromisoformat(facts["measured_on"])]])
+    if land := _measured(facts).get("land"):
+        return np.array([ground_stock(land, p, float(facts["area_ha"]), day) for day in days])
+    ages = np.array([age_of(facts, day) for day in [*days, date.fromisoformat(facts["measured_on"])]])
     total = np.zeros(len(days))
     for share in facts["species"]:
         species, area = share["species"], float(facts["area_ha"]) * float(share["share"])
@@ -311,15 +344,41 @@ def _tree_stocks(
     facts: Mapping[str, Any], p: Mapping[str, Any], species: str, area: float, ages: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     chain = [p[f"{name}.{species}"] for name in ("wood_density", "expansion_factor", "root_ratio", "carbon_fraction")]
-    curve = p[f"growth.richards.{species}"]
-    ceiling = float(volume_from_carbon(p[f"growth.carbon_ceiling.{species}"], *chain))
-    scale = locality_scale(ceiling, p["growth.reference_age"], **curve)
-    local = local_volume(volume_at_age(ages, **curve), scale, ceiling)
-    volumes = np.asarray(surviving_volume(local, float(facts["survival"])))
-    standing = volumes[:-1]
+    measured = _measured(facts)
+    carbon = p[f"growth.carbon_ceiling.{species}"]
+    if measured.get("rainfall_mm") and f"growth.rainfall_ceiling.{species}" in p:
+        carbon = float(rainfall_ceiling(float(measured["rainfall_mm"]), **p[f"growth.rainfall_ceiling.{species}"]))
+    ceiling = float(volume_from_carbon(carbon, *chain))
+    plan = [one for one in measured.get("thinnings", ()) if one["age"] > ages[-1]]
+    cuts = [float(one["age"]) for one in plan]
+    volumes = _curve_volumes(facts, p, species, np.array([*ages, *cuts]), ceiling)
+    then = volumes[len(ages) - 1]
     if facts["volume_m3_ha"] is not None:
-        standing = calibrated_volume(standing, float(volumes[-1]), float(facts["volume_m3_ha"]), ceiling)
+        volumes = calibrated_volume(volumes, float(then), float(facts["volume_m3_ha"]), ceiling)
+    standing = volumes[: len(ages) - 1]
+    if plan:
+        shares = [float(one["share"]) for one in plan]
+        standing = thinned_volume(ages[:-1], standing, cuts, volumes[len(ages) :], shares)
     return np.asarray(stock_from_volume(area, standing, *chain))
+
+
+def _curve_volumes(
+    facts: Mapping[str, Any], p: Mapping[str, Any], species: str, ages: NDArray[np.float64], ceiling: float
+) -> NDArray[np.float64]:
+    """Volumes of a living stand by its own curve, or by that of its species under the locality's ceiling. [m3/ha]"""
+    own = _measured(facts).get("curve")
+    if isinstance(own, dict):
+        # It was fitted to what stood: locality and survival are in it.
+        return volume_at_age(ages, **own)
+    reference, table = p["growth.reference_age"], p.get(f"growth.increments.{species}")
+    if own == "table" and table:
+        scale = scale_to_ceiling(ceiling, tabulated_volume(reference, **table))
+        grown = tabulated_volume(ages, **table)
+    else:
+        curve = p[f"growth.richards.{species}"]
+        scale = locality_scale(ceiling, reference, **curve)
+        grown = volume_at_age(ages, **curve)
+    return np.asarray(surviving_volume(local_volume(grown, scale, ceiling), float(facts["survival"])))
 
 
 def _shrub_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], species: str, area: float) -> float:
@@ -337,6 +396,8 @@ def _shrub_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], species: str, 
 
 
 def _model_sigma(facts: Mapping[str, Any], p: Mapping[str, Any]) -> float:
+    if (told := _measured(facts).get("model_sigma")) is not None:
+        return float(told)
     sigma = 0.0
     for share in facts["species"]:
         sigma += float(share["share"]) * p.get(f"model.sigma.{share['species']}", p["model.sigma"])
@@ -347,7 +408,7 @@ def _is_tree(species: Mapping[str, Any]) -> bool:
     return bool(species["route"] == "volume")
 
 
-def _age(facts: Mapping[str, Any], day: date) -> float:
+def age_of(facts: Mapping[str, Any], day: date) -> float:
     """Age of the stand, counted from the middle of the planting year. [yr]"""
     return max(0.0, (day - date(facts["planted_year"], 7, 1)).days / DAYS_PER_YEAR)
 

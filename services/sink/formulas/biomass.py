@@ -6,6 +6,8 @@ R   root-to-shoot ratio [-]            CF   carbon fraction   [tC/t d.m.]
 CC  crown cover         [-]            b    above-ground biomass [t d.m./ha]
 
 The routes disagree by a factor of up to two and a half on the same stand; their spread is the model risk (S15).
+Numbers are plain floats or arrays that broadcast; what lies outside of its domain raises ValueError, also in one place
+of an array.
 """
 
 from collections.abc import Sequence
@@ -57,7 +59,9 @@ def biomass_from_volume(volume: Numbers, density: Numbers, expansion_factor: Num
     >>> round(biomass_from_volume(165, 0.49, 1.416, 0.212), 4)
     138.7541
     """
-    return nonnegative("volume", volume) * density * expansion_factor * (1 + root_ratio)
+    nonnegative("density", density)
+    nonnegative("expansion factor", expansion_factor)
+    return nonnegative("volume", volume) * density * expansion_factor * (1 + nonnegative("root ratio", root_ratio))
 
 
 def biomass_from_bcef(volume: Numbers, bcef: Numbers, root_ratio: Numbers) -> Numbers:
@@ -68,7 +72,7 @@ def biomass_from_bcef(volume: Numbers, bcef: Numbers, root_ratio: Numbers) -> Nu
     >>> round(biomass_from_bcef(60, 0.75, 0.40), 4)
     63.0
     """
-    return nonnegative("volume", volume) * bcef * (1 + root_ratio)
+    return nonnegative("volume", volume) * nonnegative("BCEF", bcef) * (1 + nonnegative("root ratio", root_ratio))
 
 
 def stepped_bcef(volume: Numbers, upper_bounds: Sequence[float], factors: Sequence[float]) -> NDArray[np.float64]:
@@ -84,15 +88,21 @@ def stepped_bcef(volume: Numbers, upper_bounds: Sequence[float], factors: Sequen
     return np.asarray(np.asarray(factors, dtype=np.float64)[classes])
 
 
-def stepped_root_ratio(biomass: Numbers, bounds: Sequence[float], ratios: Sequence[float]) -> NDArray[np.float64]:
+def stepped_root_ratio(
+    biomass: Numbers, bounds: Sequence[float], ratios: Sequence[float], inclusive: Sequence[bool] = ()
+) -> NDArray[np.float64]:
     """Eq. (S8): root-to-shoot ratio by class of above-ground biomass, step table, upper bounds exclusive. [-]
 
+    One ratio more than bounds; `inclusive` says of each bound whether it belongs to the class that it ends, as "75-150"
+    does and "below 75" does not.
     Source: IPCC 2006 Vol. 4 Table 4.4.
 
     >>> float(stepped_root_ratio(45, (50, 150), (0.40, 0.29, 0.20)))
     0.4
     """
-    classes = np.searchsorted(np.asarray(bounds), nonnegative("biomass", biomass), side="right")
+    shoots = np.asarray(nonnegative("biomass", biomass))[..., None]
+    closed = np.asarray(inclusive or [False] * len(bounds))
+    classes = np.sum(np.where(closed, shoots > np.asarray(bounds), shoots >= np.asarray(bounds)), axis=-1)
     return np.asarray(np.asarray(ratios, dtype=np.float64)[classes])
 
 
@@ -113,6 +123,7 @@ def biomass_from_regression(volume: Numbers, slope: Numbers, intercept: Numbers,
 def root_ratio(biomass: Numbers, intercept: float, slope: float) -> NDArray[np.float64]:
     """Eq. (S10): default root-to-shoot ratio from above-ground biomass, exp(i+s·ln b)/b. [-]
 
+    b in t d.m./ha, above 0; the mass of carbon would be half of it, and the ratio another.
     Source: AR-TOOL14 v04.2 Appendix 1, with i = -1.085 and s = 0.9256.
 
     >>> round(float(root_ratio(50, -1.085, 0.9256)), 5)
@@ -132,7 +143,7 @@ def tree_biomass(diameter_cm: Numbers, height_m: Numbers, coefficient: Numbers, 
     42.8294
     """
     size = nonnegative("diameter", diameter_cm) ** 2 * nonnegative("height", height_m)
-    return coefficient * size**exponent
+    return nonnegative("coefficient", coefficient) * size**exponent
 
 
 def shrub_stock(
@@ -146,6 +157,7 @@ def shrub_stock(
 ) -> NDArray[np.float64]:
     """Eq. (S12): stock of shrubs from crown cover, 44/12·CF·(1+R)·A·BDR·b·CC per stratum, CC < floor as 0. [tCO2e]
 
+    One area and one cover for each stratum; one stock for each comes out.
     Source: AR-TOOL14 v04.2, shrub method.
 
     >>> float(shrub_stock([10.0], [0.04], 11.3, 0.10, 0.40, 0.4897, cover_floor=0.05).sum())
@@ -167,7 +179,7 @@ def carbon_from_biomass(biomass: Numbers, carbon_fraction: Numbers) -> Numbers:
     >>> round(carbon_from_biomass(75 * 1.29, 0.47), 4)
     45.4725
     """
-    return nonnegative("biomass", biomass) * carbon_fraction
+    return nonnegative("biomass", biomass) * fraction("carbon fraction", carbon_fraction)
 
 
 def volume_from_carbon(
@@ -186,6 +198,7 @@ def volume_from_carbon(
 def route_spread(biomasses: Sequence[float]) -> float:
     """Eq. (S15): model risk as the spread of the routes, sample standard deviation of ln B. [-]
 
+    Two routes or more, each above 0, in one unit.
     Source: this project.
 
     >>> round(route_spread([138.75, 117.37, 157.54]), 3)  # larch at 165 m3/ha

@@ -20,7 +20,9 @@ def volume_at_age(age: Numbers, asymptote: Numbers, rate: Numbers, shape: Number
     >>> round(float(volume_at_age(50, 286.44, 0.05275, 2.410)), 1)
     239.5
     """
-    return np.asarray(asymptote * (-np.expm1(-rate * nonnegative("age", age))) ** shape)
+    nonnegative("asymptote", asymptote)
+    nonnegative("shape", shape)
+    return np.asarray(asymptote * (-np.expm1(-nonnegative("rate", rate) * nonnegative("age", age))) ** shape)
 
 
 def volume_increment(age: Numbers, asymptote: Numbers, rate: Numbers, shape: Numbers) -> NDArray[np.float64]:

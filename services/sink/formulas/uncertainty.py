@@ -1,8 +1,9 @@
-"""Sampling error of a measured stock and the discount it costs.        docs/equations/sink.md (S33)-(S47)
+"""Sampling error of a measured stock and the discount it costs.        docs/equations/sink.md (S33)-(S47), (S124)
 
 b  plot biomass [t d.m./ha]      A  area of a stratum [ha]      U  half-width of the 90 % interval over the mean [-]
 
-U is always relative and two-sided; the discount is a share of the half-width, never of the stock.
+Plots come as one sequence of numbers for each stratum, areas as one number for each. U is relative and two-sided;
+the discount is a share of the half-width, never of the stock.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ BOUND_SLACK = 1e-12
 def stratum_variance(plots: ArrayLike) -> float:
     """Eq. (S33): sample variance of a stratum's plots, (n·Σb²-(Σb)²)/(n·(n-1)). [(t d.m./ha)²]
 
+    It is that of one plot; (S36) divides by n. Refuses less than two plots.
     Source: AR-TOOL14 v04.2.
 
     >>> stratum_variance([40.0, 50.0, 60.0])
@@ -40,9 +42,25 @@ def stratified_mean(areas_ha: ArrayLike, plots: Sequence[ArrayLike]) -> float:
     >>> stratified_mean([30.0, 10.0], [[40.0, 60.0], [90.0, 90.0]])
     60.0
     """
-    areas = np.asarray(areas_ha, dtype=np.float64)
+    areas = _areas(areas_ha, plots)
     means = np.array([np.mean(np.asarray(stratum, dtype=np.float64)) for stratum in plots])
-    return float(np.sum(nonnegative("area", areas) * means) / np.sum(areas))
+    return float(np.sum(areas * means) / np.sum(areas))
+
+
+def _areas(areas_ha: ArrayLike, plots: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """The areas of the strata, one for each, with a stratum of some area among them."""
+    areas = np.asarray(areas_ha, dtype=np.float64)
+    nonnegative("area", areas)
+    if areas.shape != (len(plots),) or not np.sum(areas) > 0:
+        raise ValueError("each stratum has one area, and together they have some")
+    if any(np.size(np.asarray(stratum)) == 0 for stratum in plots):
+        raise ValueError("a stratum without a plot has no mean")
+    return areas
+
+
+def _weights(areas_ha: ArrayLike, plots: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    areas = _areas(areas_ha, plots)
+    return np.asarray(areas / np.sum(areas))
 
 
 def student_factor(confidence: float, degrees_of_freedom: float) -> float:
@@ -61,18 +79,32 @@ def student_factor(confidence: float, degrees_of_freedom: float) -> float:
 def sampling_half_width(areas_ha: ArrayLike, plots: Sequence[ArrayLike], confidence: float) -> float:
     """Eq. (S36): relative half-width of a stratified stock, t·√(Σ w_i²·s_i²/n_i)/b with w_i = A_i/A. [-]
 
+    t has Σ n_i - M degrees of freedom, M strata. Refuses a stratum of less than two plots.
     Source: AR-TOOL14 v04.2.
 
     >>> round(sampling_half_width([10.0], [[40.0, 50.0, 60.0]], 0.90), 4)
     0.3372
     """
-    areas = np.asarray(areas_ha, dtype=np.float64)
-    weights = areas / np.sum(areas)
+    mean = stratified_mean(areas_ha, plots)
+    if not mean > 0:
+        raise ValueError("a mean of nothing has no relative half-width")
+    return stratified_half_width(areas_ha, plots, confidence) / mean
+
+
+def stratified_half_width(areas_ha: ArrayLike, plots: Sequence[ArrayLike], confidence: float) -> float:
+    """Eq. (S124): half-width of a stratified mean in its own unit, t·√(Σ w_i²·s_i²/n_i) with w_i = A_i/A. [unit of b]
+
+    The numerator of (S36); it also serves plot differences, whose mean may be nothing or less than nothing.
+    Source: AR-TOOL14 v04.2.
+
+    >>> round(stratified_half_width([10.0], [[40.0, 50.0, 60.0]], 0.90), 4)
+    16.8585
+    """
+    weights = _weights(areas_ha, plots)
     counts = np.array([np.size(np.asarray(stratum)) for stratum in plots], dtype=np.float64)
     variances = np.array([stratum_variance(stratum) for stratum in plots])
     error = float(np.sqrt(np.sum(weights**2 * variances / counts)))
-    factor = student_factor(confidence, float(np.sum(counts)) - len(plots))
-    return factor * error / stratified_mean(areas, plots)
+    return student_factor(confidence, float(np.sum(counts)) - len(plots)) * error
 
 
 def relative_half_width(mean: Numbers, half_width: Numbers) -> Numbers:
@@ -83,6 +115,8 @@ def relative_half_width(mean: Numbers, half_width: Numbers) -> Numbers:
     >>> relative_half_width(60, 9)
     0.15
     """
+    if not np.all(np.asarray(mean) > 0):
+        raise ValueError("a mean of nothing has no relative half-width")
     return nonnegative("half-width", half_width) / mean
 
 
@@ -165,6 +199,8 @@ def chained_half_width(earlier: float, earlier_width: float, change: float, chan
     >>> round(chained_half_width(60, 0.05, 20, 0.2), 4)
     0.0625
     """
+    if not earlier + change > 0:
+        raise ValueError("a stock of nothing has no relative half-width")
     return float(np.hypot(earlier_width * earlier, change_width * change) / (earlier + change))
 
 
@@ -176,6 +212,8 @@ def annual_change(earlier: Numbers, later: Numbers, years: float) -> Numbers:
     >>> annual_change(60.0, 75.0, 2.5)
     6.0
     """
+    if not years > 0:
+        raise ValueError("the later date comes after the earlier one")
     return stock_change(earlier, later) / years
 
 

@@ -51,12 +51,33 @@ def test_a_class_of_the_step_table_includes_its_upper_bound(volume: float, facto
     assert float(biomass.stepped_bcef(volume, (20, 40, 100, 200), (1.8, 1.0, 0.75, 0.7, 0.7))) == factor
 
 
+@pytest.mark.parametrize(("shoots", "ratio"), [(49.9, 0.40), (50, 0.29), (150, 0.29), (150.1, 0.20)])
+def test_a_class_of_root_ratios_includes_the_bounds_that_it_names(shoots: float, ratio: float) -> None:
+    assert float(biomass.stepped_root_ratio(shoots, (50, 150), (0.40, 0.29, 0.20), (False, True))) == ratio
+    many = biomass.stepped_root_ratio(np.array([shoots, 10.0]), (50, 150), (0.40, 0.29, 0.20), (False, True))
+    assert many.tolist() == [ratio, 0.40]
+
+
 @pytest.mark.parametrize("volume", [-1.0, float("nan"), float("inf")])
 def test_an_impossible_volume_is_refused(volume: float) -> None:
     with pytest.raises(ValueError, match="volume"):
         biomass.biomass_from_volume(volume, 0.4, 1.5, 0.25)
     with pytest.raises(ValueError, match=r"volume|regression"):
         biomass.biomass_from_regression(volume, 0.6, 10.0, 20.0)
+
+
+@pytest.mark.parametrize("factors", [(-0.4, 1.5, 0.25), (0.4, -1.5, 0.25), (0.4, 1.5, -0.25), (0.4, float("nan"), 0.2)])
+def test_impossible_factors_are_refused(factors: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="not negative"):
+        biomass.biomass_from_volume(50.0, *factors)
+
+
+def test_an_impossible_tree_or_carbon_fraction_is_refused() -> None:
+    for diameter, height in ((-15.0, 12.0), (15.0, -12.0), (float("inf"), 12.0)):
+        with pytest.raises(ValueError, match=r"diameter|height"):
+            biomass.tree_biomass(diameter, height, 0.0462, 0.8647)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        biomass.carbon_from_biomass(50.0, 1.2)
 
 
 def test_bare_land_carries_no_regression_biomass() -> None:

@@ -80,3 +80,24 @@ def test_an_error_factor_has_mean_one(sigma: float) -> None:
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     mean = np.sum(weights * uncertainty.unit_lognormal(nodes, sigma)) / np.sum(weights)
     assert mean == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("areas", "strata"), [([1.0], [[1, 2], [3, 4]]), ([1.0, 2.0], [[1, 2]]), ([0.0], [[1, 2]]), ([1.0, 1.0], [[1], []])]
+)
+def test_strata_without_their_own_area_or_plot_are_refused(areas: list[float], strata: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="stratum"):
+        uncertainty.stratified_mean(areas, strata)
+    with pytest.raises(ValueError, match="stratum"):
+        uncertainty.stratified_half_width(areas, strata, 0.90)
+
+
+def test_nothing_has_no_relative_half_width() -> None:
+    with pytest.raises(ValueError, match="mean of nothing"):
+        uncertainty.relative_half_width(0.0, 9.0)
+    with pytest.raises(ValueError, match="mean of nothing"):
+        uncertainty.sampling_half_width([1.0], [[0.0, 0.0]], 0.90)
+    with pytest.raises(ValueError, match="stock of nothing"):
+        uncertainty.chained_half_width(10.0, 0.1, -10.0, 0.1)
+    with pytest.raises(ValueError, match="comes after"):
+        uncertainty.annual_change(10.0, 20.0, 0.0)

@@ -10,46 +10,42 @@ import numpy as np
 
 from services.credit.formulas.discrimination import bit_evidence, single_column_area
 
-# Proofs were counted on the 6,023 labelled loans of data/loans/sba_agri_forestry_loans.csv.
-LEAK_COLUMNS: dict[str, str] = {
-    "Term": "where it is not a multiple of 12 months, 1,322 loans, 30.79 % were charged off; elsewhere 0.81 % of "
-    "4,701; this one bit alone has AUC 0.875",
-    "ChgOffDate": "it dates the outcome: where present, 455 loans, 97.80 % were charged off; where absent none of "
-    "5,568",
-    "ChgOffPrinGr": "it measures the outcome: above 0, 453 loans, 97.79 % were charged off; elsewhere 0.04 % of 5,570",
-    "MIS_Status": "it is the outcome",
-    "DisbursementDate": "it is known only after the decision",
-    "DisbursementGross": "it is known only after the decision; where it differs from the approved amount, 445 loans, "
-    "8.54 % were charged off, elsewhere 7.30 %",
-    "BalanceGross": "it is known only after the decision",
-    "ApprovalDate": "it tells the era of the sample, not the borrower; it serves to split, never as a feature",
-    "ApprovalFY": "it tells the era of the sample, not the borrower: 12.95 % charged off from 1997 on, 2.74 % before",
-    "UrbanRural": "it tells the era of the sample: unknown in nearly all years before 1999; 16.29 % charged off where "
-    "known, 3.76 % where unknown",
-}
 _MODULI = (1, 12, 360, 365)
 _BIT_AREA = 0.75
 _COLUMN_AREA = 0.85
 
 
 class LeakError(ValueError):
-    """A column proposed for training knows the outcome; the message names the proof."""
+    """Columns proposed for training know the outcome; `proofs` says how that is known, by column."""
+
+    def __init__(self, proofs: Mapping[str, str]) -> None:
+        self.proofs = proofs
+        super().__init__(
+            "; ".join(f"{column} may not be used for training: {proof}" for column, proof in proofs.items())
+        )
 
 
-def refuse_leaks(rows: Sequence[Mapping[str, str]], outcomes: Sequence[int], columns: Iterable[str]) -> None:
-    """Refuse columns that leak by name, by being a copy of one that does, or by measurement."""
+def refuse_leaks(
+    rows: Sequence[Mapping[str, str]], outcomes: Sequence[int], columns: Iterable[str], refused: Mapping[str, str]
+) -> None:
+    """Refuse columns that leak by name, by being a copy of one that does, or by measurement: all of them at once."""
+    found = {}
     for column in columns:
-        proof = LEAK_COLUMNS.get(column) or leak_proof(rows, outcomes, column)
+        proof = refused.get(column) or leak_proof(rows, outcomes, column, refused)
         if proof is not None:
-            raise LeakError(f"{column} may not be used for training: {proof}")
+            found[column] = proof
+    if found:
+        raise LeakError(found)
 
 
-def leak_proof(rows: Sequence[Mapping[str, str]], outcomes: Sequence[int], column: str) -> str | None:
+def leak_proof(
+    rows: Sequence[Mapping[str, str]], outcomes: Sequence[int], column: str, refused: Mapping[str, str]
+) -> str | None:
     """Measured reason to think that a column knows the outcome, or nothing."""
     values = [row[column] for row in rows]
-    for known in LEAK_COLUMNS:
+    for known in refused:
         if known in rows[0] and len(set(values)) > 1 and values == [row[known] for row in rows]:
-            return f"it is a copy of {known}: {LEAK_COLUMNS[known]}"
+            return f"it is a copy of {known}: {refused[known]}"
     present = np.array([value.strip() != "" for value in values])
     questions = {"it is present": present}
     numbers = _numbers(values)
