@@ -11,7 +11,7 @@ from shared.settings import Settings, SettingsError
 
 #: What each role may do, by service. The audience of a token is the services its role has to do with.
 ROLES: dict[str, tuple[str, ...]] = {
-    "bureau": ("sink:read", "sink:register", "sink:value", "sink:report", "sink:jobs"),
+    "bureau": ("sink:read", "sink:register", "sink:value", "sink:report", "sink:compensate", "sink:jobs"),
     "bureau-approver": ("sink:read", "sink:approve"),
     "officer": (
         "sink:read",
@@ -25,6 +25,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "credit-approver": ("sink:read", "credit:read", "credit:decide", "credit:approve"),
     "insurer": ("sink:read", "insurance:read", "insurance:underwrite", "insurance:claims", "insurance:jobs"),
     "guarantor": ("sink:read", "guarantee:read", "guarantee:manage", "guarantee:pay", "guarantee:jobs"),
+    #: An enterprise, a village, a campus: it makes up for its own emissions.
+    "member": ("sink:read", "sink:compensate"),
     "auditor": ("sink:read", "credit:read", "insurance:read", "guarantee:read"),
 }
 

@@ -17,7 +17,8 @@ WAITRESS: dict[str, Any] = {
     "threads": 8,
     "connection_limit": 200,
     "channel_timeout": 30,
-    "max_request_body_size": 2_000_000,
+    # A file of parcels; the app itself takes a megabyte of anything else. Waitress keeps what is long on disk.
+    "max_request_body_size": 130 * 1024 * 1024,
     "ident": None,
 }
 

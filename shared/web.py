@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 import flask_smorest
@@ -60,6 +61,8 @@ log = structlog.get_logger(__name__)
 
 PROBLEMS = "https://heartwood.example/problems/"
 MAX_BODY = 1_000_000
+#: Bytes of an upload in memory at once.
+_READ_AT_ONCE = 64 * 1024
 Check = Callable[[], dict[str, Any]]
 
 
@@ -148,8 +151,22 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """
         return self._door("POST", rule, _answer_question, scope, False)
 
+    def upload(self, rule: str, *, scope: str, largest: int) -> Callable[..., Any]:
+        """Decorate a view that writes and takes a file of so many bytes at most, which `uploaded` gives it.
+
+        Unlike of a command, `dry_run` is the view's own matter: what a dry run finds in a file comes later.
+        """
+        return self._door("POST", rule, functools.partial(_answer_upload, largest), scope, False, takes_file=True)
+
     def _door(
-        self, method: str, rule: str, answer: Callable[..., Response], scope: str, if_match: bool
+        self,
+        method: str,
+        rule: str,
+        answer: Callable[..., Response],
+        scope: str,
+        if_match: bool,
+        *,
+        takes_file: bool = False,
     ) -> Callable[..., Any]:
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
             taken = {p["in"] for p in getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())}
@@ -160,11 +177,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
                 # What a view does not take is refused, never passed over.
                 if method == "GET" and "query" not in taken:
                     _demand_parameters()
-                if method != "GET" and "json" not in taken and request.get_data(cache=True) and _body() != {}:
+                bare = method != "GET" and "json" not in taken and not takes_file
+                if bare and request.get_data(cache=True) and _body() != {}:
                     raise InvalidError("this request takes no body; send none, or {}")
                 return answer(view, path)
 
             door.scope = scope  # type: ignore[attr-defined]
+            door.takes_file = takes_file  # type: ignore[attr-defined]
             refusals = [401, 403, 503]
             parameters: list[dict[str, Any]] = []
             keeps = method != "GET" and answer is not _answer_question
@@ -173,7 +192,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             if if_match:
                 parameters.append(_IF_MATCH)
                 refusals += [412, 428]
-            if keeps:
+            if keeps and not takes_file:
                 parameters.append(_DRY_RUN)
             if method != "GET":
                 refusals += [400, 409, 413, 415, 422]
@@ -181,12 +200,17 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
                 refusals += [400, 422] if "query" in taken else [422]
             if "<" in rule:
                 refusals.append(404)
+            if "query" in taken and parameters:
+                # flask-smorest lets a list of ours replace that of the arguments, so ours goes into it.
+                door._apidoc["arguments"]["parameters"] += parameters  # type: ignore[attr-defined]
+                parameters = []
             documented = self.doc(
                 operationId=view.__name__,
                 security=[{"bearer": [scope]}],
                 description=(view.__doc__ or "") + f"\n\nNeeds the scope `{scope}`.",
                 responses={code: HTTPStatus(code).name for code in refusals},
                 **({"parameters": parameters} if parameters else {}),
+                **({"requestBody": _FILE} if takes_file else {}),
             )(door)
             return self.route(rule, methods=[method])(documented)  # type: ignore[no-any-return]
 
@@ -208,6 +232,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return decorate
 
 
+_FILE_TYPE = "application/octet-stream"
+_FILE = {"required": True, "content": {_FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 _IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
@@ -397,7 +423,11 @@ def _begin(service: Service) -> None:
     if asked.path in PUBLIC or asked.path.startswith("/v1/docs/"):
         return
     kept.principal = service.verifier.principal(headers.get("Authorization"))
-    if asked.method in ("POST", "PUT", "PATCH") and asked.mimetype != "application/json":
+    # An address or a method that is not there is the router's to tell.
+    takes_file = asked.routing_exception is not None or getattr(
+        current_app.view_functions[asked.endpoint or ""], "takes_file", False
+    )
+    if asked.method in ("POST", "PUT", "PATCH") and asked.mimetype != "application/json" and not takes_file:
         has_body = bool(asked.content_length or asked.mimetype or "Transfer-Encoding" in headers)
         if has_body:
             raise UnsupportedMediaError("send the body as application/json")
@@ -435,13 +465,53 @@ def _end(_: BaseException | None) -> None:
 
 def _answer_command(if_match: bool, view: Callable[..., Any], path: dict[str, Any]) -> Response:
     """Run a writing view in one transaction, with its idempotent answer and its audit."""
-    principal = caller()
     dry_run = _flag("dry_run")
-    service = _service()
-    asked = _asked(principal) if request.method == "POST" else None
+    asked = _asked(caller()) if request.method == "POST" else None
     if dry_run:
         asked = None  # It changes nothing, so there is nothing to do only once.
     expected = _if_match() if if_match else None
+    return _kept(functools.partial(view, **path), asked, expected, dry_run)
+
+
+def _answer_upload(largest: int, view: Callable[..., Any], path: dict[str, Any]) -> Response:
+    """Run a writing view on a file, which is read to its end before any transaction opens."""
+    if request.mimetype != _FILE_TYPE:
+        raise UnsupportedMediaError(f"send the file itself as {_FILE_TYPE}")
+    key = idempotency.read_key(request.headers.get("Idempotency-Key"))
+    request.max_content_length = largest
+    with tempfile.SpooledTemporaryFile(MAX_BODY) as file:
+        digest, size = hashlib.sha256(), 0
+        while chunk := request.stream.read(_READ_AT_ONCE):
+            digest.update(chunk)
+            size += file.write(chunk)
+        if size == 0:
+            raise UnreadableError("the body is empty; send the file as it is")
+        g.upload = Upload(cast(BinaryIO, file), size, digest.hexdigest())
+        what = f"{request.query_string.decode('latin-1')} {digest.hexdigest()}".encode()
+        asked = idempotency.Request(caller().client, key, idempotency.fingerprint("POST", request.path, what))
+        return _kept(functools.partial(view, **path), asked, None, False)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that came with a request; whoever reads it begins by going to its start."""
+
+    file: BinaryIO
+    size: int
+    sha256: str
+
+
+def uploaded() -> Upload:
+    """The file that came with this request."""
+    upload: Upload = g.upload
+    return upload
+
+
+def _kept(
+    view: Callable[[Session], Any], asked: idempotency.Request | None, expected: int | None, dry_run: bool
+) -> Response:
+    """Run a writing view once and keep its answer; rows, events, answer and audit commit together."""
+    principal, service = caller(), _service()
 
     def once() -> Response:
         with transaction(service, principal) as session:
@@ -449,7 +519,7 @@ def _answer_command(if_match: bool, view: Callable[..., Any], path: dict[str, An
                 return _stored(answer)
             if expected is not None:
                 session.info["expected_version"] = expected
-            response = _etag(current_app.make_response(view(session, **path)))
+            response = _etag(current_app.make_response(view(session)))
             if asked and response.status_code < 500:
                 idempotency.keep(
                     session,
@@ -783,4 +853,15 @@ def _open_pages(service: Service, metrics: Metrics) -> FlaskBlueprint:
     return pages
 
 
-__all__ = ["Api", "Blueprint", "Service", "caller", "create_app", "page", "problem", "traceparent", "transaction"]
+__all__ = [
+    "Api",
+    "Blueprint",
+    "Service",
+    "caller",
+    "create_app",
+    "page",
+    "problem",
+    "traceparent",
+    "transaction",
+    "uploaded",
+]

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, text
+from sqlalchemy import Text, cast, select, text
 from werkzeug.test import TestResponse
 
 from deploy.issuer import DevelopmentIssuer
@@ -85,6 +85,13 @@ class Client:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         answer = self.http.post(path, json={} if body is None else body, headers=sent)
         return conforming(self.http.application, answer)
+
+    def send(self, path: str, content: bytes, **headers: str) -> TestResponse:
+        """POST a file as it is."""
+        sent = {"Authorization": f"Bearer {self.bearer}", "Idempotency-Key": str(uuid4())}
+        sent |= {"Content-Type": "application/octet-stream"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return conforming(self.http.application, self.http.post(path, data=content, headers=sent))
 
 
 _apps: dict[tuple[str, str], Flask] = {}
@@ -170,7 +177,7 @@ class Town:
         for database in self.databases.values():
             with database.worker_sessions.begin() as session:
                 rows = session.execute(
-                    select(OutboxUnsent.position, *Outbox.__table__.c)
+                    select(OutboxUnsent.position, cast(Outbox.payload, Text).label("data"), *Outbox.__table__.c)
                     .join(Outbox, Outbox.id == OutboxUnsent.id)
                     .order_by(OutboxUnsent.position)
                 ).all()

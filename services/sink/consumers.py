@@ -5,12 +5,13 @@ from typing import Any
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
-from services.sink.actions.assets import AssetFacts, import_assets
+from services.sink.actions import imports
+from services.sink.actions.assets import AssetFacts
+from services.sink.actions.files import Row, request_of
 from services.sink.actions.pledges import enforce_pledges, freeze_pledges, place_pledges, release_pledges
 from services.sink.actions.valuations import revalue_register
 from services.sink.schemas.assets import AssetRequest
 from shared.door import Door
-from shared.errors import RefusalError
 from shared.events.base import Event
 from shared.events.credit import (
     EnforcementOrdered,
@@ -27,9 +28,9 @@ from shared.jobs import Job, Step
 from shared.timers import TimerHandler
 
 #: Rows of an import in one transaction: few enough to commit often, many enough to check together.
-IMPORTED_AT_ONCE = 50
-#: Errors of one row that are worth telling.
-_ERRORS_PER_ROW = 3
+IMPORTED_AT_ONCE = 100
+#: Rows read in one transaction where few of them can go in.
+READ_AT_ONCE = 2000
 
 _ASSET = AssetRequest()
 
@@ -75,28 +76,38 @@ def tenant_of(event: Event) -> str:
 
 
 def import_step(session: Session, job: Job) -> None:
-    """Register and value the next rows of an import; a row that cannot go in is told in the job's log."""
-    rows = job.input["rows"]
-    here = range(job.done, min(job.done + IMPORTED_AT_ONCE, len(rows)))
+    """Register and value the next rows of an import; a row that cannot go in is told, and the others go on."""
+    one = imports.of_job(session, job)
+    if imports.unfold(session, one, job):
+        return
     readable: list[tuple[int, AssetFacts]] = []
-    for number in here:
-        try:
-            readable.append((number, AssetFacts(**_ASSET.load(rows[number]))))
-        except ValidationError as error:
-            _tell(job, number, [(pointer, detail) for pointer, detail in _flat(error.messages, "")])
-    entered = import_assets(session, [facts for _, facts in readable])
-    for (number, _), one in zip(readable, entered, strict=True):
-        if isinstance(one, RefusalError):
-            _tell(job, number, [(error["pointer"], error["detail"]) for error in one.errors] or [("", one.detail)])
-        elif one.valuation_version == 0:
-            job.note(row=number + 1, field="", detail=f"registered as {one.id}, but it could not be valued")
-    job.done = here.stop
-    job.cursor = str(job.done)
+    last, read, ended = None, 0, True
+    for row in imports.rows(session, one, job):
+        last, read = row, read + 1
+        if not row.blank:
+            facts, errors = _facts_of(row, one.reading)
+            if facts is None:
+                imports.refuse(session, one, job, row.number, errors)
+            else:
+                readable.append((row.number, facts))
+        if len(readable) == IMPORTED_AT_ONCE or read == READ_AT_ONCE:
+            ended = False
+            break
+    imports.take(session, one, job, readable)
+    imports.move_on(session, one, job, last, read, ended)
 
 
-def _tell(job: Job, number: int, errors: list[tuple[str, str]]) -> None:
-    for field, detail in errors[:_ERRORS_PER_ROW]:
-        job.note(row=number + 1, field=field, detail=detail)
+def _facts_of(row: Row, reading: str) -> tuple[AssetFacts | None, list[tuple[str, str]]]:
+    """What a row says of a forest, or what is wrong with it."""
+    if row.errors:
+        return None, list(row.errors)
+    request, errors = request_of(row, reading)
+    try:
+        facts = AssetFacts(**_ASSET.load(request))
+    except ValidationError as error:
+        told = dict(errors)
+        return None, errors + [pair for pair in _flat(error.messages, "") if pair[0] not in told]
+    return (None, errors) if errors else (facts, [])
 
 
 def _flat(messages: Any, where: str) -> list[tuple[str, str]]:

@@ -12,7 +12,19 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Select, String, UniqueConstraint, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    Select,
+    String,
+    UniqueConstraint,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -48,6 +60,8 @@ class Asset(Versioned, Base):
             name="units_not_negative",
         ),
         CheckConstraint("retired_tonnes <= issued_tonnes", name="retired_were_issued"),
+        CheckConstraint("row_spacing_m > 0 AND plant_spacing_m > 0", name="spacing"),
+        CheckConstraint("slope_degrees BETWEEN 0 AND 90", name="slope"),
         CheckConstraint(
             "over_pledged = (pledged_tonnes + enforced_tonnes > forecast_tonnes + issued_tonnes - retired_tonnes)",
             name="over_pledged_is_told",
@@ -84,6 +98,16 @@ class Asset(Versioned, Base):
     #: Score from 0 to 1 by peril, as strings.
     hazards: Mapped[dict[str, str]] = mapped_column(JSONB)
     title_until: Mapped[date]
+    #: certificate, contract or approved_deed; where the title is written down, and in whose name: a key, never a name.
+    title_kind: Mapped[str | None] = mapped_column(String(16))
+    title_number: Mapped[str | None] = mapped_column(String(64))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    row_spacing_m: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    plant_spacing_m: Mapped[Decimal | None] = mapped_column(Numeric(5, 2))
+    #: good, medium or poor, as the planting design classes the ground
+    site_class: Mapped[str | None] = mapped_column(String(8))
+    elevation_m: Mapped[int | None]
+    slope_degrees: Mapped[int | None]
     crediting_from: Mapped[date]
     crediting_until: Mapped[date]
     #: What plots say to a valuation beyond volume, cover and sampling error; see `actions/measurements.py`.
@@ -419,6 +443,300 @@ def _worth(value: float) -> Decimal:
     return money.yuan(max(0.0, value))
 
 
+# -- compensation -----------------------------------------------------------------------------------------------------
+# An order is of two: the institution that buys and the registrar whose units it buys. Both read it, nobody else does.
+
+
+class Footprint(Base):
+    """What an event, an organisation or a person emits, as estimated once from what they said they do."""
+
+    __tablename__ = "footprints"
+    __table_args__ = (
+        CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint("period_until >= period_from", name="period"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(120))
+    period_from: Mapped[date]
+    period_until: Mapped[date]
+    #: What was asked, as it was asked.
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    #: [{"activity": …, "quantity": …, "unit": …, "factor": …, "tonnes": …, "verified": …}], decimals as text.
+    lines: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
+    tonnes: Mapped[TonnesColumn]
+    parameters_hash: Mapped[str] = mapped_column(String(64))
+    unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
+    estimated_at: Mapped[Moment]
+
+
+class CompensationOrder(Versioned, Base):
+    """Units to be bought and used up for somebody: quoted, paid, then retired whole."""
+
+    __tablename__ = "compensation_orders"
+    __table_args__ = (
+        # What is compensated once is not compensated again.
+        Index(
+            "uq_compensation_orders_footprint_id",
+            "footprint_id",
+            unique=True,
+            postgresql_where=text("state IN ('quoted', 'paid', 'retired')"),
+        ),
+        CheckConstraint("state IN ('quoted', 'paid', 'retired', 'cancelled', 'refunded')", name="state"),
+        CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint("unit_price > 0 AND amount > 0", name="price"),
+        CheckConstraint(
+            "claimed_tonnes >= 0 AND claimed_tonnes <= tonnes AND (claimed_tonnes = 0 OR state = 'retired')",
+            name="claimed_once",
+        ),
+        CheckConstraint("(paid_at IS NULL) = (state IN ('quoted', 'cancelled'))", name="paid"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    institution: Mapped[Institution]
+    registrar: Mapped[str] = mapped_column(String(64), index=True)
+    footprint_id: Mapped[UUID | None] = mapped_column(ForeignKey("footprints.id"))
+    beneficiary: Mapped[str] = mapped_column(String(120))
+    purpose: Mapped[str] = mapped_column(String(200))
+    tonnes: Mapped[TonnesColumn]
+    price_curve: Mapped[str] = mapped_column(String(64))
+    spot_price: Mapped[MoneyColumn]
+    margin: Mapped[RateColumn]
+    unit_price: Mapped[MoneyColumn]
+    amount: Mapped[MoneyColumn]
+    parameters_hash: Mapped[str] = mapped_column(String(64))
+    unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(String(16))
+    payment_reference: Mapped[str | None] = mapped_column(String(64))
+    refund_reference: Mapped[str | None] = mapped_column(String(64))
+    certificate_code: Mapped[str | None] = mapped_column(String(32))
+    #: Of the retired units, those that an account has set against its emissions.
+    claimed_tonnes: Mapped[TonnesColumn]
+    quoted_at: Mapped[Moment]
+    valid_until: Mapped[Moment]
+    paid_at: Mapped[Moment | None]
+    retired_at: Mapped[Moment | None]
+
+
+class LandUseCompensation(Versioned, Base):
+    """What a project that takes forest land owes: the loss, units of equal value, and who gets the fee."""
+
+    __tablename__ = "land_use_compensations"
+    __table_args__ = (
+        UniqueConstraint("institution", "procedure"),
+        CheckConstraint("state IN ('assessed', 'paid', 'discharged', 'withdrawn')", name="state"),
+        CheckConstraint("area_ha > 0", name="area"),
+        CheckConstraint("fee > 0 AND equal_tonnes > 0", name="fee"),
+        CheckConstraint(
+            "state_amount >= 0 AND owner_amount >= 0 AND state_amount + owner_amount = fee", name="split_is_the_fee"
+        ),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    #: The bureau that handles the procedure.
+    institution: Mapped[Institution]
+    #: Number of the land-use procedure; it is compensated once.
+    procedure: Mapped[str] = mapped_column(String(64))
+    project: Mapped[str] = mapped_column(String(120))
+    payer: Mapped[str] = mapped_column(String(120))
+    forest_owner: Mapped[str] = mapped_column(String(120))
+    county: Mapped[str] = mapped_column(String(32))
+    area_ha: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    stand: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    stock_tonnes: Mapped[TonnesColumn]
+    stock_value: Mapped[MoneyColumn]
+    yearly_service_value: Mapped[MoneyColumn]
+    service_years: Mapped[int]
+    unit_price: Mapped[MoneyColumn]
+    equal_tonnes: Mapped[TonnesColumn]
+    fee: Mapped[MoneyColumn]
+    #: Shares of state and owner. [1/10000]
+    split: Mapped[dict[str, int]] = mapped_column(JSONB)
+    state_amount: Mapped[MoneyColumn]
+    owner_amount: Mapped[MoneyColumn]
+    parameters_hash: Mapped[str] = mapped_column(String(64))
+    unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(String(16))
+    payment_reference: Mapped[str | None] = mapped_column(String(64))
+    certificate_code: Mapped[str | None] = mapped_column(String(32))
+    assessed_at: Mapped[Moment]
+    paid_at: Mapped[Moment | None]
+    discharged_at: Mapped[Moment | None]
+
+
+class CompensationRetirement(Base):
+    """Which retirement served which order or land use; one retirement serves one."""
+
+    __tablename__ = "compensation_retirements"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(order_id, land_use_id) = 1", name="serves_one"),
+        CheckConstraint("tonnes > 0", name="tonnes"),
+    )
+
+    retirement_id: Mapped[UUID] = mapped_column(ForeignKey("retirements.id"), primary_key=True)
+    institution: Mapped[Institution]
+    registrar: Mapped[str] = mapped_column(String(64))
+    order_id: Mapped[UUID | None] = mapped_column(ForeignKey("compensation_orders.id"), index=True)
+    land_use_id: Mapped[UUID | None] = mapped_column(ForeignKey("land_use_compensations.id"), index=True)
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"))
+    tonnes: Mapped[TonnesColumn]
+
+
+class CompensationCertificate(Base):
+    """What was retired for whom: written once, found by whoever was given its code."""
+
+    __tablename__ = "compensation_certificates"
+    __table_args__ = (UniqueConstraint("code"),)
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    registrar: Mapped[str] = mapped_column(String(64))
+    code: Mapped[str] = mapped_column(String(32))
+    #: Canonical JSON, kept as text so that it stays byte for byte what was hashed.
+    content: Mapped[str]
+    content_hash: Mapped[str] = mapped_column(String(64))
+    issued_at: Mapped[Moment]
+
+
+class Planting(Versioned, Base):
+    """Trees planted for allowances, an adoption or a memory, on ground that earns no credits."""
+
+    __tablename__ = "plantings"
+    __table_args__ = (
+        Index("ix_plantings_extent", "min_latitude", "max_latitude", "min_longitude", "max_longitude"),
+        CheckConstraint("purpose IN ('offset', 'adoption', 'memorial')", name="purpose"),
+        CheckConstraint("area_ha > 0", name="area"),
+        CheckConstraint("survival > 0 AND survival <= 1", name="survival"),
+        CheckConstraint("trees > 0 AND adopted_trees >= 0 AND adopted_trees <= trees", name="trees"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    registrar: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    purpose: Mapped[str] = mapped_column(String(16))
+    county: Mapped[str] = mapped_column(String(32))
+    geometry: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    min_longitude: Mapped[float]
+    min_latitude: Mapped[float]
+    max_longitude: Mapped[float]
+    max_latitude: Mapped[float]
+    area_ha: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    species: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
+    planted_year: Mapped[int]
+    survival: Mapped[Decimal] = mapped_column(Numeric(5, 4))
+    #: When the survivors were last counted; until then survival is what was expected at the planting.
+    counted_on: Mapped[date | None]
+    trees: Mapped[int]
+    adopted_trees: Mapped[int]
+    first_year: Mapped[int]
+    #: What has grown by the end of each year from the first, a running total. [kgCO2e]
+    grown_kg: Mapped[list[int]] = mapped_column(JSONB)
+    parameters_hash: Mapped[str] = mapped_column(String(64))
+    unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
+    entered_at: Mapped[Moment]
+
+    @property
+    def allowance_tonnes(self) -> Decimal:
+        """Allowance over all years. [tCO2e]"""
+        return Decimal(self.grown_kg[-1]) / 1000
+
+    @property
+    def schedule(self) -> list[dict[str, Any]]:
+        """What has grown by the end of each year. [tCO2e]"""
+        return [
+            {"year": self.first_year + k, "grown_tonnes": Decimal(mass) / 1000} for k, mass in enumerate(self.grown_kg)
+        ]
+
+    @property
+    def ex_ante(self) -> bool:
+        """Whether the allowance rests on a forecast: it always does."""
+        return True
+
+
+class Adoption(Versioned, Base):
+    """Trees of a planting that somebody adopted, and the allowance that goes with them."""
+
+    __tablename__ = "adoptions"
+    __table_args__ = (
+        CheckConstraint("trees > 0", name="trees"),
+        CheckConstraint("claimed_tonnes >= 0 AND claimed_tonnes <= allowance_tonnes", name="claimed_once"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    institution: Mapped[Institution]
+    registrar: Mapped[str] = mapped_column(String(64), index=True)
+    planting_id: Mapped[UUID] = mapped_column(ForeignKey("plantings.id"), index=True)
+    adopter: Mapped[str] = mapped_column(String(120))
+    dedication: Mapped[str | None] = mapped_column(String(200))
+    trees: Mapped[int]
+    allowance_tonnes: Mapped[TonnesColumn]
+    claimed_tonnes: Mapped[TonnesColumn]
+    adopted_at: Mapped[Moment]
+
+    @property
+    def ex_ante(self) -> bool:
+        """Whether the allowance rests on a forecast: it always does."""
+        return True
+
+
+class ZeroCarbonAccount(Versioned, Base):
+    """A village, community, campus, enterprise or person that sets what it emits against what it makes up for."""
+
+    __tablename__ = "zero_carbon_accounts"
+    __table_args__ = (
+        UniqueConstraint("institution", "name"),
+        CheckConstraint("kind IN ('village', 'community', 'campus', 'enterprise', 'person')", name="kind"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    institution: Mapped[Institution]
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(120))
+    county: Mapped[str] = mapped_column(String(32))
+    opened_at: Mapped[Moment]
+
+
+class AccountEntry(Versioned, Base):
+    """One line of an account in a year; a wrong one is voided, never changed."""
+
+    __tablename__ = "account_entries"
+    __table_args__ = (
+        # A footprint is emitted once.
+        Index(
+            "uq_account_entries_footprint_id", "footprint_id", unique=True, postgresql_where=text("voided_at IS NULL")
+        ),
+        Index("ix_account_entries_year", "account_id", "year"),
+        CheckConstraint("kind IN ('emission', 'reduction', 'allowance', 'retirement')", name="kind"),
+        CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint("footprint_id IS NULL OR kind = 'emission'", name="footprint_is_emission"),
+        CheckConstraint("(adoption_id IS NOT NULL) = (kind = 'allowance')", name="allowance_has_adoption"),
+        CheckConstraint("(order_id IS NOT NULL) = (kind = 'retirement')", name="retirement_has_order"),
+        CheckConstraint("(voided_at IS NULL) = (void_reason IS NULL)", name="voided_for_a_reason"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int]
+    institution: Mapped[Institution]
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("zero_carbon_accounts.id"))
+    year: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    tonnes: Mapped[TonnesColumn]
+    footprint_id: Mapped[UUID | None] = mapped_column(ForeignKey("footprints.id"))
+    adoption_id: Mapped[UUID | None] = mapped_column(ForeignKey("adoptions.id"), index=True)
+    order_id: Mapped[UUID | None] = mapped_column(ForeignKey("compensation_orders.id"), index=True)
+    note: Mapped[str | None] = mapped_column(String(200))
+    entered_at: Mapped[Moment]
+    voided_at: Mapped[Moment | None]
+    void_reason: Mapped[str | None] = mapped_column(String(200))
+
+
 def latest_valuation(session: Session, asset: Asset) -> Valuation | None:
     """The valuation in force, if the asset was ever valued."""
     return session.scalars(
@@ -480,3 +798,106 @@ class Measurement(Base):
         """The outputs with decimals for numbers."""
         figures: dict[str, Any] = json.loads(self.outputs, parse_float=Decimal, parse_int=Decimal)
         return figures
+
+
+# -- imports of many parcels, and the evidence of one -----------------------------------------------------------------
+
+
+class AssetImport(Base):
+    """A file of parcels on its way into the register; its id is that of the job that reads it."""
+
+    __tablename__ = "asset_imports"
+    __table_args__ = (
+        CheckConstraint("format IN ('rows', 'csv', 'xlsx', 'geojson')", name="format"),
+        CheckConstraint("registered >= 0 AND known >= 0 AND refused >= 0 AND errors >= 0", name="counts"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    #: As it was sent: rows of JSON, csv, xlsx or geojson.
+    format: Mapped[str] = mapped_column(String(8))
+    charset: Mapped[str] = mapped_column(String(16))
+    #: Only checks; nothing is registered.
+    dry_run: Mapped[bool]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    #: How the rows are read now (a sheet is turned into csv first), in which columns, and from which byte.
+    reading: Mapped[str] = mapped_column(String(8))
+    columns: Mapped[list[str]] = mapped_column(JSONB)
+    start: Mapped[int] = mapped_column(BigInteger)
+    #: Rows that went in, that were in the register already, that could not go in; and what was wrong with these.
+    registered: Mapped[int]
+    known: Mapped[int]
+    refused: Mapped[int]
+    errors: Mapped[int]
+    created_at: Mapped[Moment]
+    finished_at: Mapped[Moment | None]
+
+
+class AssetImportPiece(Base):
+    """A piece of an import's file, until it is read."""
+
+    __tablename__ = "asset_import_pieces"
+
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("asset_imports.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    institution: Mapped[Institution]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AssetImportError(Base):
+    """What is wrong with a row of an import."""
+
+    __tablename__ = "asset_import_errors"
+    __table_args__ = (Index("ix_asset_import_errors_import", "import_id", "id"),)
+
+    id: Mapped[Id]
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("asset_imports.id"))
+    institution: Mapped[Institution]
+    row: Mapped[int]
+    field: Mapped[str] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(String(500))
+
+
+class AssetImportParcel(Base):
+    """A parcel that a dry run found in order, so that the rest of the file is held against it; gone at its end."""
+
+    __tablename__ = "asset_import_parcels"
+    __table_args__ = (Index("ix_asset_import_parcels_import", "import_id", "min_latitude", "max_latitude"),)
+
+    id: Mapped[Id]
+    import_id: Mapped[UUID] = mapped_column(ForeignKey("asset_imports.id"))
+    institution: Mapped[Institution]
+    reference: Mapped[str | None] = mapped_column(String(64))
+    geometry: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    min_longitude: Mapped[float]
+    min_latitude: Mapped[float]
+    max_longitude: Mapped[float]
+    max_latitude: Mapped[float]
+
+
+class Evidence(Base):
+    """What speaks for or against a rule of the methodology: a document, an observation; entered once, never changed."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (
+        UniqueConstraint("asset_id", "rule", "kind", "reference"),
+        CheckConstraint("finding IN ('supports', 'contradicts', 'unclear')", name="finding"),
+        CheckConstraint("share >= 0 AND share <= 1", name="share"),
+    )
+
+    id: Mapped[Id]
+    asset_id: Mapped[UUID] = mapped_column(ForeignKey("assets.id"))
+    registrar: Mapped[str] = mapped_column(String(64))
+    rule: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(32))
+    #: Where the document is kept, by that archive's key.
+    reference: Mapped[str] = mapped_column(String(128))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    #: The day that the evidence shows.
+    dated_on: Mapped[date]
+    finding: Mapped[str] = mapped_column(String(16))
+    #: Share of the surface, where the rule asks for one.
+    share: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
+    recorded_by: Mapped[str] = mapped_column(String(128))
+    recorded_at: Mapped[Moment]

@@ -12,6 +12,7 @@ from shared.schema import SERVICES
 from tests.conftest import Database, empty
 from tests.flows.people import People
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
+from tests.sink import compensation, test_landuse, test_plantings
 
 #: Whose resources each service keeps in this story.
 OWNERS = {"sink": BUREAU, "credit": BANK, "insurance": INSURER, "guarantee": GUARANTOR}
@@ -42,7 +43,11 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
     _forecast(people)
+    _compensate(people)
     _survey(people)
+
+    body(people.bureau().post("/v1/asset-imports", {"rows": [{"name": "no forest"}]}), 202)
+    town.run_jobs()
     for service in SERVICES:
         _job(service, databases[service])
     assert town.dead_letters() == {}
@@ -71,6 +76,24 @@ def _forecast(people: People) -> None:
     body(people.bureau().post("/v1/price-histories", past | {"prices": prices}), 201)
 
 
+def _compensate(people: People) -> None:
+    """A footprint made up for with issued units, land taken, a grove adopted and an account kept."""
+    bureau = people.bureau()
+    (asset,) = people.register_forests(1)
+    today = clock.today().isoformat()
+    credits = {"asset_id": asset, "origin": "ccer:story", "vintage_from": today, "vintage_to": today, "tonnes": "50"}
+    body(bureau.post("/v1/issuances", credits), 201)
+    body(bureau.post("/v1/footprints", compensation.meeting()), 201)
+    compensation.retired(people.town.databases["sink"], bureau)
+    body(bureau.post("/v1/land-use-compensations", test_landuse.project()), 201)
+    grove = body(bureau.post("/v1/plantings", test_plantings.grove(40)), 201)
+    body(bureau.post(f"/v1/plantings/{grove['id']}/adoptions", {"adopter": "somebody", "trees": 1}), 201)
+    opened = {"kind": "village", "name": "a village", "county": "youyu"}
+    account = body(bureau.post("/v1/zero-carbon-accounts", opened), 201)
+    line = {"kind": "emission", "year": clock.today().year, "tonnes": "1", "note": "counted"}
+    body(bureau.post(f"/v1/zero-carbon-accounts/{account['id']}/entries", line), 201)
+
+
 def _survey(people: People) -> None:
     path = f"/v1/assets/{people.assets[2]}"
     asset = body(people.bureau().get(path))
@@ -91,7 +114,19 @@ def _job(service: str, database: Database) -> None:
 
 #: The list in which an id of each kind is found.
 _LISTS = {
-    "sink": {"asset_id": "assets", "curve_id": "price-curves", "pledge_id": "pledges", "history_id": "price-histories"},
+    "sink": {
+        "asset_id": "assets",
+        "import_id": "asset-imports",
+        "curve_id": "price-curves",
+        "history_id": "price-histories",
+        "pledge_id": "pledges",
+        "footprint_id": "footprints",
+        "order_id": "compensation-orders",
+        "land_use_id": "land-use-compensations",
+        "planting_id": "plantings",
+        "adoption_id": "adoptions",
+        "account_id": "zero-carbon-accounts",
+    },
     "credit": {"loan_id": "loans"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
@@ -108,6 +143,9 @@ def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
     if service == "sink":
         valued = body(owner.get(f"/v1/assets/{found['asset_id']}/valuations"))
         found["valuation_id"] = valued["items"][0]["id"]
+        lines = body(owner.get(f"/v1/zero-carbon-accounts/{found['account_id']}/entries"))
+        found["entry_id"] = lines["items"][0]["id"]
+        found["code"] = body(owner.get(f"/v1/compensation-orders/{found['order_id']}"))["certificate_code"]
         for asset in body(owner.get("/v1/assets"))["items"]:
             for measured in body(owner.get(f"/v1/assets/{asset['id']}/measurements"))["items"]:
                 found["measurement_id"] = measured["id"]

@@ -22,15 +22,21 @@ from tests.routes_check import Route, app_of, routes_of
 
 ROUTES = [(service, route) for service in SERVICES for route in routes_of(app_of(service))]
 BY_ID = [(service, route) for service, route in ROUTES if "<" in route.rule]
-LISTS = [(service, route) for service, route in ROUTES if route.method == "GET" and "<" not in route.rule]
+LISTS = [
+    (service, route)
+    for service, route in ROUTES
+    # A template is a file, and the same for all.
+    if route.method == "GET" and "<" not in route.rule and not route.rule.endswith("/template")
+]
 #: Ids of what all may see: the register, its values and the prices they rest on.
-PUBLIC_IDS = {"asset_id", "valuation_id", "measurement_id", "curve_id", "history_id"}
-PRIVATE_IDS = {*("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id")}
+PUBLIC_IDS = {"asset_id", "valuation_id", "curve_id", "history_id", "measurement_id", "planting_id", "code"}
+PRIVATE_IDS = {
+    *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
+    *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id"),
+}
 PUBLIC_LISTS = {
-    *(
-        ("sink", name)
-        for name in ("assets", "price-curves", "price-histories", "reversals", "issuances", "retirements")
-    ),
+    *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
+    *(("sink", name) for name in ("parameters", "targets", "price-histories")),
     ("credit", "valuations"),
     ("guarantee", "schemes"),
 }
@@ -143,6 +149,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "closing": {},
     "lapse": {"reason": "ordinary"},
     "payment": {},
+    "receipt": {"amount": _MONEY, "reference": "slip 1"},
+    "retirement": {},
+    "refund": {"reference": "slip 2"},
+    "discharge": {},
+    "entries": {"kind": "emission", "year": 2026, "tonnes": "1", "note": "counted"},
+    "voiding": {"reason": "a slip"},
     "cancellation": {},
     "resumption": {},
 }

@@ -54,7 +54,7 @@ def test_another_content_type_is_a_breach(contract: Contract, bureau: Client) ->
     ("change", "where"),
     [
         (lambda properties, required: properties.pop("county"), "county"),
-        (lambda properties, required: required.append("owner"), "owner"),
+        (lambda properties, required: required.append("keeper"), "keeper"),
         (lambda properties, required: properties["county"].update(type="integer"), "/items/0/county"),
         (lambda properties, required: properties["survival"].update(pattern="^x$"), "/items/0/survival"),
         (lambda properties, required: properties["name"].update(format="uuid"), "/items/0/name"),

@@ -27,9 +27,18 @@ UNSAID = (
     "contains NUL",  # which JSON can write and PostgreSQL cannot
     "not a valid integer",  # 1.0 is a whole number to JSON Schema, and no way to write one to us
     "outside of",  # geometry
+    "looks? ",
+    "the file ",  # what a file holds
+    "is shown by",  # a kind of evidence against its rule
+    "lies in the future",
     "a ring ",
     "the polygon",
-    "give either assets",  # one field against another
+    "give either",  # one field against another
+    "give at least",
+    "only a person",
+    "lies in the future",
+    "lies before the period",
+    "nobody keeps a register",
     "grace must end",
     "stands here twice",
     "add up to",

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from services.sink import consumers
+from services.sink.actions import assets, imports
 from services.sink.actions.pledges import months_later
 from services.sink.actions.reversals import Loss, report_reversal
 from services.sink.consumers import DOOR, HANDLERS
@@ -290,7 +291,7 @@ def test_a_loan_ends_on_the_same_day_of_the_month() -> None:
 
 def start_import(database: Database, sealed: Any, rows: list[Any]) -> UUID:
     with sealed(database.sessions, BUREAU) as session:
-        return jobs.start(session, "import", len(rows), rows=rows).id
+        return imports.start_rows(session, rows).id
 
 
 def read_job(database: Database, sealed: Any, job_id: UUID) -> Job:
@@ -349,20 +350,20 @@ def test_a_chunk_that_fails_leaves_nothing_half_written(
     sink_db: Database, sealed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = start_import(sink_db, sealed, [asset_request(place) for place in range(3)])
-    honest = consumers.import_assets
+    honest = assets.import_assets
 
     def stumbling(session: Any, many: Any) -> Any:
         honest(session, many)
         raise RuntimeError("the machine went away")
 
-    monkeypatch.setattr(consumers, "import_assets", stumbling)
+    monkeypatch.setattr(assets, "import_assets", stumbling)
     run_jobs(sink_db)
     assert published(sink_db) == []
     failed = read_job(sink_db, sealed, job_id)
     assert (failed.state, failed.done) == ("failed", 0)
     with sealed(sink_db.sessions, BUREAU) as session:
         jobs.resume(session, job_id)
-    monkeypatch.setattr(consumers, "import_assets", honest)
+    monkeypatch.setattr(assets, "import_assets", honest)
     run_jobs(sink_db)
     assert read_job(sink_db, sealed, job_id).state == "finished"
     assert len(published(sink_db, CarbonAssetValued)) == 3

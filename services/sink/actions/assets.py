@@ -1,12 +1,14 @@
 """The register: a forest goes in once, with its ground, its trees and its papers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import and_, column, select, values
+from sqlalchemy import Select, and_, column, select, values
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, INTEGER
 from sqlalchemy.orm import Session
 
@@ -15,7 +17,8 @@ from services.sink.actions.geometry import M2_PER_HA, Parcel
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.valuations import basis, species_shares, value_assets
 from services.sink.formulas.growth import locality_excess
-from services.sink.tables import Asset
+from services.sink.formulas.parcels import planting_density, tolerated_overlap
+from services.sink.tables import Asset, AssetImportParcel, Planting
 from shared import audit, clock, outbox
 from shared.db import tenant
 from shared.errors import ConflictError, InvalidError, RefusalError
@@ -25,6 +28,8 @@ from shared.parameters import InForce
 
 #: Registrations queue up on this, so that two of them cannot claim the same ground at once.
 _REGISTER_LOCK = "SELECT pg_advisory_xact_lock(hashtext('sink.register'))"
+#: A resident's identity number: region, day of birth, order, check digit. No person is named in the register.
+_IDENTITY_NUMBER = re.compile(r"[1-9][0-9]{5}(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]")
 #: Up to this year the programme asks for the greater smallest plot.
 _OLDER_PROJECTS = 2019
 
@@ -35,9 +40,24 @@ class OverlapError(ConflictError):
     kind, title = "overlap", "The parcel overlaps another one"
 
 
+class KnownError(ConflictError):
+    """The reference is in the caller's register already; `same` says whether it stands for the same ground."""
+
+    def __init__(self, detail: str, *, same: bool) -> None:
+        super().__init__(detail, errors=[_REFERENCE])
+        self.same = same
+
+
+_REFERENCE = {"pointer": "/reference", "detail": "in the register already"}
+_GEOMETRY = {"pointer": "/geometry", "detail": "overlaps ground that is in the register already"}
+
+
 @dataclass(frozen=True)
 class AssetFacts:
-    """What a registrar says about a forest; area, extent and centre follow from its polygon."""
+    """What a registrar says about a forest; area, extent and centre follow from its polygon.
+
+    `owner` is a key into the registrar's own files: personal data stays there.
+    """
 
     name: str
     kind: str
@@ -57,6 +77,14 @@ class AssetFacts:
     sampling_uncertainty: Decimal | None = None
     project_area_ha: Decimal | None = None
     hazards: Mapping[str, Decimal] | None = None
+    title_kind: str | None = None
+    title_number: str | None = None
+    owner: str | None = None
+    row_spacing_m: Decimal | None = None
+    plant_spacing_m: Decimal | None = None
+    site_class: str | None = None
+    elevation_m: int | None = None
+    slope_degrees: int | None = None
 
 
 def register_asset(session: Session, facts: AssetFacts) -> Asset:
@@ -71,8 +99,39 @@ def register_asset(session: Session, facts: AssetFacts) -> Asset:
 def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
     """Enter forests into the caller's register; what cannot go in is refused one by one and leaves no trace."""
     p = PARAMETERS.at(clock.today())
-    entered: list[Asset | RefusalError] = []
-    session.connection().exec_driver_sql(_REGISTER_LOCK)
+    lock_register(session)
+    return [
+        one if isinstance(one, RefusalError) else _enter(session, facts, one, p)
+        for facts, one in zip(many, _judged(session, many, p), strict=True)
+    ]
+
+
+def check_assets(session: Session, many: Sequence[AssetFacts], import_id: UUID) -> list[Parcel | RefusalError]:
+    """Judge forests as if they were registered behind what this import was found right before; nothing goes in."""
+    judged = _judged(session, many, PARAMETERS.at(clock.today()), import_id)
+    for facts, one in zip(many, judged, strict=True):
+        if isinstance(one, Parcel):
+            west, south, east, north = one.bounds
+            session.add(
+                AssetImportParcel(
+                    id=uuid7(),
+                    import_id=import_id,
+                    institution=tenant(session),
+                    reference=facts.reference,
+                    geometry=one.geojson(),
+                    min_longitude=west,
+                    min_latitude=south,
+                    max_longitude=east,
+                    max_latitude=north,
+                )
+            )
+    return judged
+
+
+def _judged(
+    session: Session, many: Sequence[AssetFacts], p: InForce, import_id: UUID | None = None
+) -> list[Parcel | RefusalError]:
+    """The ground of each forest that can go in, and of each other why it cannot."""
     parcels: dict[int, Parcel] = {}
     refusals: dict[int, RefusalError] = {}
     for number, facts in enumerate(many):
@@ -80,48 +139,55 @@ def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset 
             parcels[number] = _checked(facts, p)
         except RefusalError as error:
             refusals[number] = error
-    known = _known_references(session, [facts.reference for facts in many if facts.reference])
-    taken = _overlapping_the_register(session, parcels, p)
+    known = _known_references(session, [facts.reference for facts in many if facts.reference], import_id)
+    taken = overlapping_the_register(session, parcels, p, import_id)
     numbers = list(parcels)
     earlier = dict(zip(numbers, geometry.neighbours([parcels[n] for n in numbers]), strict=True))
     accepted: set[int] = set()
+    judged: list[Parcel | RefusalError] = []
     for number, facts in enumerate(many):
         refusal = refusals.get(number)
         if refusal is None and facts.reference in known:
-            refusal = ConflictError(f"the reference {facts.reference} is in the register already", errors=[_REFERENCE])
+            refusal = KnownError(
+                f"the reference {facts.reference} is in the register already",
+                same=known[facts.reference].covers_the_same(parcels[number]),
+            )
         if refusal is None and (number in taken or _overlaps(number, earlier, numbers, accepted, parcels, p)):
             refusal = OverlapError("the polygon overlaps ground that is in the register already", errors=[_GEOMETRY])
         if refusal is not None:
-            entered.append(refusal)
+            judged.append(refusal)
             continue
         accepted.add(number)
         if facts.reference:
-            known.add(facts.reference)
-        entered.append(_enter(session, facts, parcels[number], p))
-    return entered
+            known[facts.reference] = parcels[number]
+        judged.append(parcels[number])
+    return judged
 
 
 def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
     """Enter forests and value each at once; one that cannot be valued stays registered, without a valuation."""
+    # First, so that nothing is asked of the database between an asset and its valuation: each is one row to insert.
+    on = basis(session, tenant(session))
     entered = register_assets(session, many)
-    forests = [one for one in entered if isinstance(one, Asset)]
-    value_assets(session, forests, "registration", basis(session, tenant(session)))
+    value_assets(session, [one for one in entered if isinstance(one, Asset)], "registration", on)
     return entered
 
 
-_REFERENCE = {"pointer": "/reference", "detail": "in the register already"}
-_GEOMETRY = {"pointer": "/geometry", "detail": "overlaps ground that is in the register already"}
+def least_plot_m2(planted_year: int, p: InForce) -> int:
+    """The smallest continuous plot that the programme takes. [m2]"""
+    smallest: dict[str, int] = p["eligibility.smallest_plot"]
+    return smallest["started_2019_or_earlier" if planted_year <= _OLDER_PROJECTS else "general"]
 
 
 def _checked(facts: AssetFacts, p: InForce) -> Parcel:
     """Read the ground and see that the facts can be true."""
     today = clock.today()
-    parcel = geometry.parcel(facts.geometry)
-    smallest = p["eligibility.smallest_plot"]
-    least = smallest["started_2019_or_earlier" if facts.planted_year <= _OLDER_PROJECTS else "general"]
-    if parcel.area_m2 < least:
+    parcel = geometry.parcel(facts.geometry, p)
+    least = least_plot_m2(facts.planted_year, p)
+    if parcel.smallest_part_m2 < least:
         raise _invalid(
-            "/geometry", f"the parcel has {parcel.area_m2:.0f} m2; the programme asks for {least} m2 at least"
+            "/geometry",
+            f"a continuous plot has {parcel.smallest_part_m2:.0f} m2; the programme asks for {least} m2 at least",
         )
     if parcel.area_m2 > p["register.largest_parcel"] * M2_PER_HA:
         raise _invalid(
@@ -144,6 +210,10 @@ def _checked(facts: AssetFacts, p: InForce) -> Parcel:
         raise _invalid("/measured_on", "lies in the future")
     if facts.measured_on and facts.measured_on.year < facts.planted_year:
         raise _invalid("/measured_on", "lies before the planting")
+    if facts.owner and _IDENTITY_NUMBER.fullmatch(facts.owner):
+        raise _invalid("/owner", "looks like a person's identity number; give a key of your own files")
+    if (facts.row_spacing_m is None) != (facts.plant_spacing_m is None):
+        raise _invalid("/row_spacing_m", "a planting grid has two spacings; give both or none")
     if facts.title_until <= today:
         raise _invalid("/title_until", "the title has ended")
     if facts.crediting_until <= max(today, facts.crediting_from or today):
@@ -155,37 +225,66 @@ def _checked(facts: AssetFacts, p: InForce) -> Parcel:
     return parcel
 
 
-def _known_references(session: Session, references: Sequence[str]) -> set[str | None]:
+def _known_references(session: Session, references: Sequence[str], import_id: UUID | None) -> dict[str | None, Parcel]:
+    """Which of the references are in the caller's register already, or were found right by this dry run."""
     if not references:
-        return set()
-    mine = select(Asset.reference).where(Asset.registrar == tenant(session), Asset.reference.in_(references))
-    return set(session.scalars(mine))
+        return {}
+    mine = [
+        select(Asset.reference, Asset.geometry).where(
+            Asset.registrar == tenant(session), Asset.reference.in_(references)
+        )
+    ]
+    if import_id is not None:
+        checked = AssetImportParcel
+        mine.append(
+            select(checked.reference, checked.geometry).where(
+                checked.import_id == import_id, checked.reference.in_(references)
+            )
+        )
+    return {reference: geometry.stored_parcel(stored) for query in mine for reference, stored in session.execute(query)}
 
 
-def _overlapping_the_register(session: Session, parcels: Mapping[int, Parcel], p: InForce) -> set[int]:
-    """Which parcels share more ground with the register than a common border explains."""
+def lock_register(session: Session) -> None:
+    """Let nobody else enter ground until this transaction ends."""
+    session.connection().exec_driver_sql(_REGISTER_LOCK)
+
+
+def overlapping_the_register(
+    session: Session, parcels: Mapping[int, Parcel], p: InForce, import_id: UUID | None = None
+) -> set[int]:
+    """Which parcels share more ground with the register, or with plantings, than a common border explains.
+
+    Ground that earns credits gives no allowances, and the other way round: one tonne is counted once.
+    """
     if not parcels:
         return set()
-    # One statement for all: the extents of the newcomers joined with those of the register.
+    found: set[int] = set()
+    queries = [_touching(parcels, Asset), _touching(parcels, Planting)]
+    if import_id is not None:
+        queries.append(_touching(parcels, AssetImportParcel).where(AssetImportParcel.import_id == import_id))
+    for query in queries:
+        for number, stored in session.execute(query):
+            if number not in found and _too_much(parcels[number], geometry.stored_parcel(stored), p):
+                found.add(number)
+    return found
+
+
+def _touching(parcels: Mapping[int, Parcel], table: type[Asset | AssetImportParcel | Planting]) -> Select[Any]:
+    """One statement for all: the extents of the newcomers joined with those of a table."""
     extents = values(
         column("number", INTEGER),
         *(column(side, DOUBLE_PRECISION) for side in ("west", "south", "east", "north")),
         name="extents",
     ).data([(number, *parcel.bounds) for number, parcel in parcels.items()])
-    touching = select(extents.c.number, Asset.geometry).join(
-        Asset,
+    return select(extents.c.number, table.geometry).join(
+        table,
         and_(
-            Asset.min_longitude < extents.c.east,
-            Asset.max_longitude > extents.c.west,
-            Asset.min_latitude < extents.c.north,
-            Asset.max_latitude > extents.c.south,
+            table.min_longitude < extents.c.east,
+            table.max_longitude > extents.c.west,
+            table.min_latitude < extents.c.north,
+            table.max_latitude > extents.c.south,
         ),
     )
-    found: set[int] = set()
-    for number, stored in session.execute(touching):
-        if number not in found and _too_much(parcels[number], geometry.stored_parcel(stored), p):
-            found.add(number)
-    return found
 
 
 def _overlaps(
@@ -203,7 +302,7 @@ def _overlaps(
 
 def _too_much(one: Parcel, other: Parcel, p: InForce) -> bool:
     tolerance = p["register.overlap"]
-    allowed = max(tolerance["area_m2"], tolerance["share"] * min(one.area_m2, other.area_m2))
+    allowed = tolerated_overlap(one.area_m2, other.area_m2, tolerance["share"], tolerance["area_m2"])
     return bool(geometry.overlap_m2(one, other) > allowed)
 
 
@@ -238,9 +337,17 @@ def _enter(session: Session, facts: AssetFacts, parcel: Parcel, p: InForce) -> A
         project_area_ha=facts.project_area_ha,
         hazards={peril: format(score, "f") for peril, score in (facts.hazards or {}).items()},
         title_until=facts.title_until,
+        title_kind=facts.title_kind,
+        title_number=facts.title_number,
+        owner=facts.owner,
+        row_spacing_m=facts.row_spacing_m,
+        plant_spacing_m=facts.plant_spacing_m,
+        site_class=facts.site_class,
+        elevation_m=facts.elevation_m,
+        slope_degrees=facts.slope_degrees,
         crediting_from=crediting_from,
         crediting_until=facts.crediting_until,
-        flags=_flags(facts, p),
+        flags=[*_flags(facts, p), *parcel.repairs],
         live_share=Decimal(1),
         verified_on=crediting_from,
         verified_live_share=Decimal(1),
@@ -287,6 +394,10 @@ def _flags(facts: AssetFacts, p: InForce) -> list[str]:
         flags.append("survival_below_threshold")
     if facts.title_until < facts.crediting_until:
         flags.append("title_ends_before_crediting")
+    if facts.row_spacing_m is not None and facts.plant_spacing_m is not None:
+        density = planting_density(float(facts.row_spacing_m), float(facts.plant_spacing_m), float(facts.survival))
+        if float(density) > p["register.dense_planting"]:
+            flags.append("planted_too_densely")
     return flags
 
 

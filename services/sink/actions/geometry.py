@@ -1,5 +1,11 @@
-"""Ground on the map: a GeoJSON polygon read with suspicion, its area and overlaps on an equal-area projection."""
+"""Ground on the map: a GeoJSON polygon or several, read with suspicion; areas and overlaps on an equal-area projection.
 
+What is drawn badly but means one thing only is repaired, and the repair is told. What could mean two things is refused.
+The datum is WGS 84, which the national CGCS 2000 equals to within a metre. That positions were shifted (GCJ-02, by
+some hundred metres) cannot be seen in the numbers; that they are metres of a projection can.
+"""
+
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +16,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
-from shapely import Polygon, STRtree
+from shapely import MultiPolygon, Polygon, STRtree
 from shapely.validation import explain_validity
 
+from services.sink.formulas.parcels import repair_change
 from shared.errors import InvalidError
+from shared.parameters import InForce
 
 #: Albers' equal-area projection with the standard parallels used for maps of China.
 _EQUAL_AREA = "+proj=aea +lat_1=25 +lat_2=47 +lat_0=0 +lon_0=105 +datum=WGS84 +units=m"
-#: Where a parcel can lie, generously: west, east, south and north of China. [degrees]
-_WEST, _EAST, _SOUTH, _NORTH = 73.0, 136.0, 3.0, 54.0
 #: More corners than any parcel needs and few enough to intersect at once.
 MAX_VERTICES = 1000
 M2_PER_HA = 10_000
@@ -29,19 +35,26 @@ _local = threading.local()
 
 @dataclass(frozen=True)
 class Parcel:
-    """A polygon in degrees, longitude first."""
+    """A polygon or several in degrees, longitude first."""
 
-    degrees: Polygon
+    degrees: Polygon | MultiPolygon
+    #: What was wrong with the drawing and was repaired, by code.
+    repairs: tuple[str, ...] = ()
 
     @cached_property
-    def metres(self) -> Polygon:
-        """The polygon on the equal-area projection."""
+    def metres(self) -> Polygon | MultiPolygon:
+        """The ground on the equal-area projection."""
         return shapely.transform(self.degrees, _project)
 
     @property
     def area_m2(self) -> float:
         """Area on the equal-area projection. [m2]"""
         return float(self.metres.area)
+
+    @property
+    def smallest_part_m2(self) -> float:
+        """Area of the smallest of its pieces. [m2]"""
+        return float(shapely.area(shapely.get_parts(self.metres)).min())
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -57,25 +70,62 @@ class Parcel:
         return float(point.x), float(point.y)
 
     def geojson(self) -> dict[str, Any]:
-        """The polygon as GeoJSON, outer ring anticlockwise as RFC 7946 asks."""
+        """The ground as GeoJSON, outer rings anticlockwise as RFC 7946 asks."""
         return dict(shapely.geometry.mapping(shapely.orient_polygons(self.degrees)))
 
+    def covers_the_same(self, other: "Parcel") -> bool:
+        """Whether two drawings are of the same ground, whichever corner they begin at."""
+        return bool(shapely.equals_exact(self.degrees.normalize(), other.degrees.normalize(), 1e-9))
 
-def parcel(geometry: Mapping[str, Any]) -> Parcel:
-    """Read a GeoJSON polygon whose rings are arrays of pairs; refuse what is no piece of ground in China."""
-    rings = [[tuple(position) for position in ring] for ring in geometry["coordinates"]]
-    if sum(len(ring) for ring in rings) > MAX_VERTICES:
+
+def parcel(geometry: Mapping[str, Any], p: InForce) -> Parcel:
+    """Read a GeoJSON Polygon or MultiPolygon of positions in pairs; refuse what is no piece of ground hereabouts."""
+    several = geometry["type"] == "MultiPolygon"
+    polygons = geometry["coordinates"] if several else [geometry["coordinates"]]
+    if sum(len(ring) for rings in polygons for ring in rings) > MAX_VERTICES:
         raise _refused(f"a polygon has at most {MAX_VERTICES} corners; simplify it")
-    for number, ring in enumerate(rings):
-        if ring[0] != ring[-1]:
-            raise _refused("a ring ends where it begins", f"/{number}")
-        _in_place(ring, number)
-    polygon = Polygon(rings[0], rings[1:])
-    if not polygon.is_valid:
-        raise _refused(f"the polygon is not valid: {explain_validity(polygon)}")
-    if polygon.is_empty or polygon.area == 0:
+    read = []
+    for piece, rings in enumerate(polygons):
+        where = f"/{piece}" if several else ""
+        for number, ring in enumerate(rings):
+            if list(ring[0]) != list(ring[-1]):
+                raise _refused("a ring ends where it begins", f"{where}/{number}")
+            _in_place(ring, f"{where}/{number}", p)
+        read.append(Polygon(rings[0], rings[1:]))
+    return _sound(MultiPolygon(read) if several else read[0], p)
+
+
+def _sound(drawn: Polygon | MultiPolygon, p: InForce) -> Parcel:
+    """The ground that a drawing means, if it means one thing."""
+    if drawn.is_valid:
+        if drawn.area == 0:
+            raise _refused("the polygon encloses nothing")
+        return Parcel(shapely.remove_repeated_points(drawn))
+    fault = explain_validity(drawn)
+    repaired = _polygonal(shapely.make_valid(drawn), p["register.repair"])
+    if repaired.is_empty or repaired.area == 0:
         raise _refused("the polygon encloses nothing")
-    return Parcel(polygon)
+    # `area` of an invalid polygon is that of the shoelace formula.
+    change = float(repair_change(abs(drawn.area), repaired.area))
+    if change > p["register.repair"]:
+        raise _refused(
+            f"the polygon is not valid: {fault}; repairing it would change {change:.1%} of its area, draw it again"
+        )
+    return Parcel(repaired, (f"geometry_repaired:{_code(fault)}",))
+
+
+def _polygonal(mended: Any, negligible: float) -> Polygon | MultiPolygon:
+    """What of a mended drawing is ground: without the lines, the points and the crumbs that crossings cut off."""
+    # A collection may hold collections; taken apart twice, there are none left.
+    pieces = [one for one in shapely.get_parts(shapely.get_parts(mended)) if isinstance(one, Polygon)]
+    total = sum(one.area for one in pieces)
+    whole = shapely.union_all([one for one in pieces if one.area > negligible * total])
+    return whole if isinstance(whole, Polygon | MultiPolygon) else Polygon()
+
+
+def _code(fault: str) -> str:
+    """The name of a fault without its place: "Ring Self-intersection[112 39]" is ring_self_intersection."""
+    return re.sub(r"[^a-z]+", "_", fault.partition("[")[0].lower()).strip("_")
 
 
 def stored_parcel(geometry: Mapping[str, Any]) -> Parcel:
@@ -102,14 +152,18 @@ def neighbours(parcels: Sequence[Parcel]) -> list[set[int]]:
     return earlier
 
 
-def _in_place(ring: Sequence[tuple[float, float]], number: int) -> None:
+def _in_place(ring: Sequence[Sequence[float]], where: str, p: InForce) -> None:
+    extent = p["register.extent"]
+    west, south, east, north = (extent[side] for side in ("west", "south", "east", "north"))
     for index, (longitude, latitude) in enumerate(ring):
-        if _WEST <= longitude <= _EAST and _SOUTH <= latitude <= _NORTH:
+        if west <= longitude <= east and south <= latitude <= north:
             continue
-        where = f"/{number}/{index}"
-        if _WEST <= latitude <= _EAST and _SOUTH <= longitude <= _NORTH:
-            raise _refused("the axes are swapped: GeoJSON writes longitude first, then latitude", where)
-        raise _refused(f"the position lies outside of {_WEST}-{_EAST}° E, {_SOUTH}-{_NORTH}° N", where)
+        here = f"{where}/{index}"
+        if abs(longitude) > 180 or abs(latitude) > 180:
+            raise _refused("the position looks like metres of a projection; give WGS 84 or CGCS 2000 in degrees", here)
+        if west <= latitude <= east and south <= longitude <= north:
+            raise _refused("the axes look swapped: GeoJSON writes longitude first, then latitude", here)
+        raise _refused(f"the position lies outside of {west}-{east}° E, {south}-{north}° N", here)
 
 
 def _project(positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -91,7 +91,12 @@ def curve_in_force(session: Session, registrar: str) -> PriceCurve | None:
     ).first()
 
 
-def market(curve: PriceCurve | None, p: InForce) -> tuple[Market, tuple[str, ...]]:
+def market(session: Session, registrar: str, p: InForce) -> tuple[Market, tuple[str, ...]]:
+    """The market in force for a registrar, and the parameters it rests on (none, once a curve was approved)."""
+    return market_of(curve_in_force(session, registrar), p)
+
+
+def market_of(curve: PriceCurve | None, p: InForce) -> tuple[Market, tuple[str, ...]]:
     """The market of a curve and the parameters it rests on: none, but all of them where there is no curve."""
     if curve is None:
         names = ("price.level", "price.long_run", "price.reversion", "price.sigma", "price.drift")

@@ -11,6 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from services.sink.actions import geometry
+from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.valuations import (
     Basis,
     basis,
@@ -92,7 +93,7 @@ def report_polygon_reversal(
     session: Session, peril: str, occurred_on: date, polygon: Mapping[str, Any], severity: Decimal
 ) -> list[Reversal]:
     """Report an event drawn on the map: each forest of the caller's register is damaged where the event lies on it."""
-    ground = geometry.parcel(polygon)
+    ground = geometry.parcel(polygon, PARAMETERS.at(clock.today()))
     west, south, east, north = ground.bounds
     touching = _standing(session, occurred_on).where(
         Asset.min_longitude < east, Asset.max_longitude > west, Asset.min_latitude < north, Asset.max_latitude > south

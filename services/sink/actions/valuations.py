@@ -21,7 +21,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from services.sink.actions.ground import ground_parameters, ground_stock
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.prices import Market, curve_in_force, market
+from services.sink.actions.prices import Market, curve_in_force, market_of
 from services.sink.formulas import valuation as engine
 from services.sink.formulas.biomass import shrub_stock, stock_from_volume, volume_from_carbon
 from services.sink.formulas.growth import (
@@ -133,7 +133,7 @@ def basis(session: Session, registrar: str) -> Basis:
     """The coefficients and the market in force today."""
     p = PARAMETERS.at(clock.today())
     curve = curve_in_force(session, registrar)
-    in_force, names = market(curve, p)
+    in_force, names = market_of(curve, p)
     return Basis(p, p.digest, in_force, names, None if curve is None else str(curve.id))
 
 
@@ -224,7 +224,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     facts, p, market_ = inputs["asset"], inputs["parameters"], inputs["market"]
     as_of = date.fromisoformat(inputs["as_of"])
     days = [date.fromisoformat(day) for day in inputs["verifications"]]
-    stand = _stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
+    stand = stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
     stocks = float(facts["live_share"]) * stand[:-1]
     # What has grown since the last verification is still to be issued; what burned below it is to be regrown first.
     owed = _verified_level(facts, float(stand[-1])) - float(stocks[0])
@@ -301,14 +301,14 @@ def _issued_only(facts: Mapping[str, Any], p: Mapping[str, Any], market_: Mappin
 def live_stock(inputs: Mapping[str, Any]) -> float:
     """Living stock of an asset on the day of its inputs. [tCO2e]"""
     facts = inputs["asset"]
-    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
+    stand = stand_stocks(facts, inputs["parameters"], [date.fromisoformat(inputs["as_of"])])
     return float(facts["live_share"]) * float(stand[0])
 
 
 def verified_level(inputs: Mapping[str, Any]) -> float:
     """Stock that an asset grows from to be issued anything. [tCO2e]"""
     facts = inputs["asset"]
-    stand = _stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
+    stand = stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
     return _verified_level(facts, float(stand[0]))
 
 
@@ -325,7 +325,7 @@ def _measured(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return facts.get("measured") or {}
 
 
-def _stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
+def stand_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
     """Stock of the whole stand, as if nothing had been lost, on each day. [tCO2e]"""
     if land := _measured(facts).get("land"):
         return np.array([ground_stock(land, p, float(facts["area_ha"]), day) for day in days])

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from shared.db import TENANT
 
 revision = "sink_0003"
-down_revision = "sink_0001"
+down_revision = "sink_0002"
 branch_labels = None
 depends_on = None
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from services.sink.migrations.sink_0001_tables import register_table
 
 revision = "sink_0005"
-down_revision = "sink_0003"
+down_revision = "sink_0006"
 branch_labels = None
 depends_on = None
 

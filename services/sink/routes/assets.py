@@ -8,13 +8,10 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import assets
 from services.sink.actions.assets import AssetFacts
-from services.sink.schemas.assets import AssetQuery, AssetRequest, AssetResponse, ImportRequest
+from services.sink.schemas.assets import AssetQuery, AssetRequest, AssetResponse
 from services.sink.tables import Asset
-from shared import jobs
 from shared.db import found
 from shared.fields import page_of
-from shared.job_routes import JobResponse
-from shared.jobs import Job
 from shared.web import Blueprint, page
 
 blp = Blueprint("assets", __name__, url_prefix="/v1", description="The register of forests")
@@ -47,13 +44,3 @@ def get_assets(session: Session, query: dict[str, Any]) -> dict[str, Any]:
 def get_asset(session: Session, asset_id: UUID) -> Asset:
     """Show a forest and the balance of its units."""
     return found(session, Asset, asset_id)
-
-
-@blp.command("POST", "/asset-imports", scope="sink:register")
-@blp.arguments(ImportRequest())
-@blp.response(202, JobResponse())
-def post_asset_import(session: Session, body: dict[str, Any]) -> tuple[Job, dict[str, str]]:
-    """Register and value many forests; each row that cannot go in is told in the job's log."""
-    job = jobs.start(session, "import", len(body["rows"]), rows=body["rows"])
-    session.flush()
-    return job, {"Location": f"/v1/jobs/{job.id}"}
