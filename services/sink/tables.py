@@ -8,6 +8,7 @@ them is the sum on the asset.
 import json
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from shared import db
+from shared import db, money
 from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, TonnesColumn, Versioned
 
 
@@ -219,16 +220,41 @@ class Valuation(Base):
     unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
     valued_at: Mapped[Moment]
 
-    @property
+    @cached_property
     def results(self) -> dict[str, Any]:
-        """The outputs, read."""
+        """The outputs, read once: a valuation never changes."""
         read: dict[str, Any] = json.loads(self.outputs)
         return read
 
     @property
-    def present_value(self) -> dict[str, Decimal]:
-        """Distribution of the present value. [CNY]"""
-        return {name: getattr(self, f"pv_{name}") for name in ("mean", "p05", "p10", "p50", "p90", "p95")}
+    def present_value(self) -> dict[str, Any]:
+        """Distribution of the present value; engines before the second told less of it. [CNY]"""
+        kept = {name: getattr(self, f"pv_{name}") for name in ("mean", "p05", "p10", "p50", "p90", "p95")}
+        return kept | {name: self._yuan(f"pv_{name}") for name in ("p25", "p75", "expected_shortfall")}
+
+    @property
+    def issued_value(self) -> Decimal | None:
+        """The part of the value that is issued already. [CNY]"""
+        return self._yuan("pv_issued")
+
+    @property
+    def sensitivities(self) -> list[dict[str, Any]]:
+        """Mean value where one thing alone is other than assumed. [CNY]"""
+        found = self.results.get("sensitivities")
+        if found is None:
+            return []
+        cases = (
+            ("price", -found["price_bump"], "price_down"),
+            ("price", found["price_bump"], "price_up"),
+            ("discount_rate", found["rate_low"], "pv_rate_low"),
+            ("discount_rate", found["rate_high"], "pv_rate_high"),
+            ("survival", -found["survival_bump"], "survival_down"),
+            ("survival", found["survival_bump"], "survival_up"),
+        )
+        return [{"of": of, "to": Decimal(str(to)), "mean": _worth(found[name])} for of, to, name in cases]
+
+    def _yuan(self, name: str) -> Decimal | None:
+        return _worth(self.results[name]) if name in self.results else None
 
     @property
     def removals(self) -> list[dict[str, Any]]:
@@ -313,22 +339,22 @@ class Reversal(Base):
     event_area_ha: Mapped[Decimal] = mapped_column(Numeric(14, 4))
     live_carbon_lost: Mapped[TonnesColumn]
     carbon_emitted: Mapped[TonnesColumn]
-    value_before: Mapped[dict[str, str]] = mapped_column(JSONB)
-    value_after: Mapped[dict[str, str]] = mapped_column(JSONB)
+    value_before: Mapped[dict[str, str | None]] = mapped_column(JSONB)
+    value_after: Mapped[dict[str, str | None]] = mapped_column(JSONB)
     #: The inputs `value_before` was derived from; `value_after` is the new valuation's.
     before_inputs: Mapped[str]
     valuation_version: Mapped[int]
     reported_at: Mapped[Moment]
 
     @property
-    def before(self) -> dict[str, Decimal]:
+    def before(self) -> dict[str, Decimal | None]:
         """Distribution of the value without the event. [CNY]"""
-        return {name: Decimal(amount) for name, amount in self.value_before.items()}
+        return _distribution(self.value_before)
 
     @property
-    def after(self) -> dict[str, Decimal]:
+    def after(self) -> dict[str, Decimal | None]:
         """Distribution of the value after the event. [CNY]"""
-        return {name: Decimal(amount) for name, amount in self.value_after.items()}
+        return _distribution(self.value_after)
 
 
 class Pledge(Versioned, Base):
@@ -430,6 +456,50 @@ class Retirement(Base):
     retired_at: Mapped[Moment]
     #: Serial ranges, written out.
     serials: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'"))
+
+
+# -- what the market did ----------------------------------------------------------------------------------------------
+
+
+class PriceHistory(Base):
+    """Dated prices of one instrument, written once, and the fit that a proposed curve was made of."""
+
+    __tablename__ = "price_histories"
+    __table_args__ = (
+        CheckConstraint("instrument IN ('ccer', 'cea')", name="instrument"),
+        CheckConstraint("(instrument = 'cea') = (offset_ratio IS NOT NULL)", name="allowances_are_no_offsets"),
+    )
+
+    id: Mapped[Id]
+    registrar: Mapped[str] = mapped_column(String(64))
+    curve_id: Mapped[UUID] = mapped_column(ForeignKey("price_curves.id"), unique=True)
+    instrument: Mapped[str] = mapped_column(String(8))
+    #: Price of an offset over that of an allowance.
+    offset_ratio: Mapped[Decimal | None] = mapped_column(Numeric(18, 8))
+    process: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(300))
+    #: [["2025-01-31", "62.36"], …], oldest first.
+    prices: Mapped[list[list[str]]] = mapped_column(JSONB)
+    fit: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    #: What the second person should know of the fit.
+    flags: Mapped[list[str]] = mapped_column(JSONB)
+    entered_by: Mapped[str] = mapped_column(String(128))
+    entered_at: Mapped[Moment]
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The series, read. [CNY/tCO2e]"""
+        return [{"on": date.fromisoformat(day), "price": Decimal(price)} for day, price in self.prices]
+
+
+def _distribution(told: dict[str, str | None]) -> dict[str, Decimal | None]:
+    later: dict[str, Decimal | None] = {"p25": None, "p75": None, "expected_shortfall": None}
+    return later | {name: None if amount is None else Decimal(amount) for name, amount in told.items()}
+
+
+def _worth(value: float) -> Decimal:
+    """An owner may let a forest be, so it is never worth less than nothing."""
+    return money.yuan(max(0.0, value))
 
 
 # -- compensation -----------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Removals:
 
 @dataclass(frozen=True, kw_only=True)
 class PresentValue:
-    """Distribution of the present value of the asset's carbon."""
+    """Distribution of the present value of the asset's carbon, issued units included."""
 
     mean: Money
     p05: Money
@@ -40,6 +40,10 @@ class PresentValue:
     p50: Money
     p90: Money
     p95: Money
+    p25: Money | None = None
+    p75: Money | None = None
+    #: Mean of the worst 5 % of the draws.
+    expected_shortfall: Money | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

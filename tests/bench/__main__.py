@@ -10,10 +10,16 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import consumer, database, events, http
+from tests.bench import consumer, database, events, http, sink
 from tests.bench.harness import Row, progress, write
 
-AREAS = {"http": http.rows, "database": database.rows, "events": events.rows, "consumer": consumer.rows}
+AREAS = {
+    "http": http.rows,
+    "database": database.rows,
+    "events": events.rows,
+    "consumer": consumer.rows,
+    "sink": sink.rows,
+}
 FOLDER = Path("var/bench")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -70,6 +71,10 @@ def _forecast(people: People) -> None:
     price = {"amount": "80.00", "currency": "CNY"}
     curve = {"name": "next", "spot_price": price, "long_run_price": price, "reversion": "0.25", "volatility": "0.3"}
     body(people.bureau().post("/v1/price-curves", curve | {"source": "assumed by the test"}), 201)
+    weeks = [(clock.today() - timedelta(days=21 * (39 - week)), 60 + 7 * week % 13) for week in range(40)]
+    prices = [{"on": day.isoformat(), "price": f"{level}.00"} for day, level in weeks]
+    past = {"name": "past", "source": "assumed by the test", "instrument": "ccer", "process": "lognormal"}
+    body(people.bureau().post("/v1/price-histories", past | {"prices": prices}), 201)
 
 
 def _compensate(people: People) -> None:
@@ -114,6 +119,7 @@ _LISTS = {
         "asset_id": "assets",
         "import_id": "asset-imports",
         "curve_id": "price-curves",
+        "history_id": "price-histories",
         "pledge_id": "pledges",
         "footprint_id": "footprints",
         "order_id": "compensation-orders",

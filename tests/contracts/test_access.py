@@ -31,7 +31,7 @@ LISTS = [
 #: Ids of what all may see: the register, its values and the prices they rest on.
 #: Whoever holds the code of a certificate may see what it certifies.
 PUBLIC_IDS = {
-    *("asset_id", "valuation_id", "curve_id", "measurement_id", "planting_id", "project_id", "duty_id"),
+    *("asset_id", "valuation_id", "curve_id", "history_id", "measurement_id", "planting_id", "project_id", "duty_id"),
     *("code", "certificate_code"),
 }
 PRIVATE_IDS = {
@@ -41,6 +41,7 @@ PRIVATE_IDS = {
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
     *(("sink", name) for name in ("blocks", "postings", "projects", "replacement-duties", "parameters", "targets")),
+    ("sink", "price-histories"),
     ("credit", "valuations"),
     ("guarantee", "schemes"),
 }

@@ -42,6 +42,13 @@ UNSAID = (
     "grace must end",
     "stands here twice",
     "add up to",
+    "sort the series",  # one price of a history against another, or against today
+    "the price before",
+    "a fit needs",
+    "spans less than",
+    "lies in the future",
+    "curve fits this series",
+    "only with them",
     "one stratum at least",  # a survey against its asset, and its plots against each other
     "ha together",
     "two plots",

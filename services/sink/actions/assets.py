@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions import geometry
 from services.sink.actions.geometry import M2_PER_HA, Parcel
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.valuations import basis, species_shares, value_asset
+from services.sink.actions.valuations import basis, species_shares, value_assets
 from services.sink.formulas.growth import locality_excess
 from services.sink.formulas.parcels import planting_density, tolerated_overlap
 from services.sink.tables import Asset, AssetImportParcel, Planting
@@ -170,11 +169,7 @@ def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | 
     # First, so that nothing is asked of the database between an asset and its valuation: each is one row to insert.
     on = basis(session, tenant(session))
     entered = register_assets(session, many)
-    for one in entered:
-        if isinstance(one, Asset):
-            # A valuation that is refused has changed nothing yet.
-            with suppress(RefusalError):
-                value_asset(session, one, "registration", on)
+    value_assets(session, [one for one in entered if isinstance(one, Asset)], "registration", on)
     return entered
 
 

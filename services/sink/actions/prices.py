@@ -81,14 +81,23 @@ def decide_curve(session: Session, curve_id: UUID, seen_hash: str, checker: str,
     return curve
 
 
-def market(session: Session, registrar: str, p: InForce) -> tuple[Market, tuple[str, ...]]:
-    """The market in force for a registrar, and the parameters it rests on (none, once a curve was approved)."""
-    curve = session.scalars(
+def curve_in_force(session: Session, registrar: str) -> PriceCurve | None:
+    """The curve that a registrar's second person approved last."""
+    return session.scalars(
         select(PriceCurve)
         .where(PriceCurve.registrar == registrar, PriceCurve.state == "approved")
         .order_by(PriceCurve.approved_at.desc(), PriceCurve.id.desc())
         .limit(1)
     ).first()
+
+
+def market(session: Session, registrar: str, p: InForce) -> tuple[Market, tuple[str, ...]]:
+    """The market in force for a registrar, and the parameters it rests on (none, once a curve was approved)."""
+    return market_of(curve_in_force(session, registrar), p)
+
+
+def market_of(curve: PriceCurve | None, p: InForce) -> tuple[Market, tuple[str, ...]]:
+    """The market of a curve and the parameters it rests on: none, but all of them where there is no curve."""
     if curve is None:
         names = ("price.level", "price.long_run", "price.reversion", "price.sigma", "price.drift")
         level, long_run, reversion, sigma, drift = (str(p[name]) for name in names)

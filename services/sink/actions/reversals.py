@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from services.sink.actions import geometry
+from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.replacements import cover_reversal
 from services.sink.actions.valuations import (
     Basis,
@@ -35,6 +37,7 @@ from shared.strict_json import canonical
 #: Digits of a share of a stand.
 _SHARE = Decimal("0.00000001")
 _TONNES = Decimal("0.001")
+_HECTARES = Decimal("0.0001")
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,45 @@ def report_county_reversal(
     session: Session, peril: str, occurred_on: date, event_area_ha: Decimal | None, county: str, severity: Decimal
 ) -> list[Reversal]:
     """Report an event that hit every forest of a county in the caller's register alike."""
-    standing = select(Asset).where(
-        Asset.registrar == tenant(session),
-        Asset.county == county,
-        Asset.kind == "forest",
-        Asset.measured_on <= occurred_on,
-        Asset.live_share > 0,
-    )
-    assets = locked_in_order(session, standing)
+    assets = locked_in_order(session, _standing(session, occurred_on).where(Asset.county == county))
     if not assets:
         raise ConflictError("no forest of this county stood in the register on that day")
     event = Event(uuid7(), peril, occurred_on, event_area_ha)
     return _report(session, event, [(asset, Loss(asset.id, severity)) for asset in assets])
+
+
+def report_polygon_reversal(
+    session: Session, peril: str, occurred_on: date, polygon: Mapping[str, Any], severity: Decimal
+) -> list[Reversal]:
+    """Report an event drawn on the map: each forest of the caller's register is damaged where the event lies on it."""
+    ground = geometry.parcel(polygon, PARAMETERS.at(clock.today()))
+    west, south, east, north = ground.bounds
+    touching = _standing(session, occurred_on).where(
+        Asset.min_longitude < east, Asset.max_longitude > west, Asset.min_latitude < north, Asset.max_latitude > south
+    )
+    hit = []
+    for asset in locked_in_order(session, touching):
+        shared_ha = geometry.overlap_m2(ground, geometry.stored_parcel(asset.geometry)) / geometry.M2_PER_HA
+        damaged_ha = min(asset.area_ha, _hectares(shared_ha))
+        if damaged_ha > 0:
+            hit.append((asset, Loss(asset.id, severity, damaged_ha)))
+    if not hit:
+        raise ConflictError("no forest of the register stood on this ground on that day")
+    damaged = sum((loss.damaged_ha or Decimal(0) for _, loss in hit), Decimal(0))
+    # Parcels may overlap by a border's width: an event is never smaller than the damage it did.
+    area_ha = max(_hectares(ground.area_m2 / geometry.M2_PER_HA), damaged)
+    return _report(session, Event(uuid7(), peril, occurred_on, area_ha), hit)
+
+
+def _standing(session: Session, on: date) -> Select[Asset]:
+    """Forests of the caller's register that stood on a day and whose measurement does not show its loss already."""
+    return select(Asset).where(
+        Asset.registrar == tenant(session), Asset.kind == "forest", Asset.measured_on <= on, Asset.live_share > 0
+    )
+
+
+def _hectares(area: float) -> Decimal:
+    return Decimal(repr(area)).quantize(_HECTARES)
 
 
 def _report(session: Session, event: Event, hit: Sequence[tuple[Asset, Loss]]) -> list[Reversal]:

@@ -6,8 +6,8 @@ gave, so that anybody with the same engine gets the same bytes.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,12 +15,13 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import insert, select, text
+from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from services.sink.actions.ground import ground_parameters, ground_stock
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.prices import Market, market
+from services.sink.actions.prices import Market, curve_in_force, market_of
 from services.sink.formulas import valuation as engine
 from services.sink.formulas.biomass import shrub_stock, stock_from_volume, volume_from_carbon
 from services.sink.formulas.growth import (
@@ -30,12 +31,14 @@ from services.sink.formulas.growth import (
     surviving_volume,
     volume_at_age,
 )
+from services.sink.formulas.price import issued_value
 from services.sink.formulas.reversal import hazard_frequency
 from services.sink.formulas.stand import rainfall_ceiling, scale_to_ceiling, tabulated_volume, thinned_volume
 from services.sink.tables import Asset, Valuation, locked_in_order
 from shared import audit, clock, money, outbox
-from shared.db import found, locked, tenant
+from shared.db import found, locked, table_of, tenant
 from shared.errors import ConflictError, ForbiddenError, RefusalError
+from shared.events.parts import Reason
 from shared.events.sink import (
     CarbonAssetValued,
     PresentValue,
@@ -50,7 +53,8 @@ from shared.parameters import InForce
 from shared.strict_json import canonical
 
 #: Rises when the same inputs would give other outputs; numpy draws the random numbers, so its version belongs to it.
-ENGINE_VERSION = f"1/numpy-{np.__version__}"
+ENGINE = "2"
+ENGINE_VERSION = f"{ENGINE}/numpy-{np.__version__}"
 #: No result is called conformant before a person checked the constants against the methodology.
 METHODOLOGIES = {
     "ccer": "CCER-14-001-V01, constants unverified",
@@ -58,8 +62,10 @@ METHODOLOGIES = {
     "gold_standard": "Gold Standard 403, constants unverified",
 }
 DAYS_PER_YEAR = 365.25
-#: Assets per transaction of the register's revaluation.
-REVALUED_AT_ONCE = 50
+#: How the distribution of a value is told; each is a `pv_…` of the outputs.
+DISTRIBUTION = ("mean", "p05", "p10", "p25", "p50", "p75", "p90", "p95", "expected_shortfall")
+#: Assets per transaction of the register's revaluation: a second of work, a few megabytes.
+REVALUED_AT_ONCE = 500
 
 _COMMON = (
     "ccer.baseline_stock",
@@ -76,10 +82,13 @@ _COMMON = (
     "reversal.frequency",
     "reversal.mean_severity",
     "reversal.reference_hazard",
+    "sensitivity.price",
+    "sensitivity.survival",
     "uncertainty.confidence",
     "uncertainty.discount",
     "uncertainty.planned_half_width",
     "valuation.discount_rate",
+    "valuation.discount_rate_band",
     "valuation.draws",
     "valuation.horizon",
     "valuation.market_seed",
@@ -112,13 +121,20 @@ class Basis:
     parameters_hash: str
     market: Market
     market_parameters: tuple[str, ...]
+    #: The approved curve that the market is of, if there is one.
+    curve_id: str | None = None
+
+    def unverified(self, names: Sequence[str]) -> list[str]:
+        """Those of the coefficients that nobody checked against their source."""
+        return sorted(name for name in names if self.p.entries[name].verified == "no")
 
 
 def basis(session: Session, registrar: str) -> Basis:
     """The coefficients and the market in force today."""
     p = PARAMETERS.at(clock.today())
-    in_force, names = market(session, registrar, p)
-    return Basis(p, p.digest, in_force, names)
+    curve = curve_in_force(session, registrar)
+    in_force, names = market_of(curve, p)
+    return Basis(p, p.digest, in_force, names, None if curve is None else str(curve.id))
 
 
 # -- inputs -----------------------------------------------------------------------------------------------------------
@@ -148,6 +164,9 @@ def _facts(asset: Asset) -> dict[str, Any]:
         "crown_cover": _text(asset.crown_cover),
         "hazards": dict(asset.hazards),
         "id": str(asset.id),
+        "issued_t": _text(
+            asset.issued_tonnes - asset.retired_tonnes - asset.cancelled_tonnes - asset.transferred_tonnes
+        ),
         "live_share": _text(asset.live_share),
         # Only what was measured by plots has it, so that what else was valued before comes out as it did.
         **({"measured": asset.measured} if asset.measured else {}),
@@ -213,7 +232,7 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     owed = _verified_level(facts, float(stand[-1])) - float(stocks[0])
     dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
     if not days:
-        return dates
+        return {**dates, **_issued_only(facts, p, market_)}
     area = float(facts["area_ha"])
     project_area = max(area, float(facts["project_area_ha"] or p["valuation.project_area"]))
     result = engine.valuation(
@@ -252,8 +271,33 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
         seed=inputs["seed"],
         draws=p["valuation.draws"],
         price_seed=p["valuation.market_seed"],
+        issued_t=float(facts["issued_t"]),
+        rate_band=(min(p["valuation.discount_rate_band"]), max(p["valuation.discount_rate_band"])),
+        price_bump=p["sensitivity.price"],
+        survival_bump=p["sensitivity.survival"],
     )
-    return {**dates, **asdict(result)}
+    return {
+        **dates,
+        **vars(result),
+        "sensitivities": vars(result.sensitivities),
+        "variance_shares": vars(result.variance_shares),
+    }
+
+
+def _issued_only(facts: Mapping[str, Any], p: Mapping[str, Any], market_: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left where nothing more will be verified: the issued units, worth the same in every draw."""
+    worth = issued_value(
+        float(facts["issued_t"]),
+        float(market_["spot_price"]),
+        p["market.turnover"],
+        p["haircut.reference_discount"],
+        p["haircut.reference_share"],
+        p["haircut.exponent"],
+        p["haircut.cap"],
+        p["market.fee_share"],
+    )
+    value = round(float(worth), engine.MONEY_DECIMALS)
+    return {f"pv_{name}": value for name in ("issued", *DISTRIBUTION)}
 
 
 def live_stock(inputs: Mapping[str, Any]) -> float:
@@ -390,21 +434,76 @@ def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuat
 
 def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
     """Value a locked asset; the caller tells of it."""
+    row = _value(session, asset, cause, on)
+    session.add(row)
+    asset.valuation_version, asset.forecast_tonnes = row.version, row.forecast_tonnes
+    asset.settle()
+    return row
+
+
+def value_assets(session: Session, assets: Sequence[Asset], cause: str, on: Basis) -> list[tuple[Asset, RefusalError]]:
+    """Value locked assets and tell everybody, in a handful of statements however many they are; those that cannot be
+    valued come back, unchanged.
+    """
+    session.flush()
+    rows, events, refused = [], [], []
+    for asset in assets:
+        try:
+            row = _value(session, asset, cause, on)
+        except RefusalError as refusal:
+            refused.append((asset, refusal))
+            continue
+        _know(asset, row)
+        rows.append({name: getattr(row, name) for name in _COLUMNS})
+        events.append(valued(asset, row))
+    if rows:
+        session.execute(insert(table_of(Valuation)), rows)
+        session.execute(
+            _SETTLE,
+            {
+                "ids": [row["asset_id"] for row in rows],
+                "versions": [row["version"] for row in rows],
+                "tonnes": [row["forecast_tonnes"] for row in rows],
+            },
+        )
+        outbox.put_all(session, events)
+    return refused
+
+
+_COLUMNS = tuple(table_of(Valuation).columns.keys())
+_SETTLE = text(
+    "UPDATE assets SET version = assets.version + 1, valuation_version = v.version, forecast_tonnes = v.tonnes,"
+    " over_pledged = pledged_tonnes + enforced_tonnes"
+    " > v.tonnes + issued_tonnes - retired_tonnes - cancelled_tonnes - transferred_tonnes"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS integer[]), CAST(:tonnes AS numeric[]))"
+    " AS v (id, version, tonnes) WHERE assets.id = v.id"
+)
+
+
+def _know(asset: Asset, row: Valuation) -> None:
+    """Let an asset in memory say what the one statement for all will make of it in the database."""
+    set_committed_value(asset, "version", asset.version + 1)
+    set_committed_value(asset, "valuation_version", row.version)
+    set_committed_value(asset, "forecast_tonnes", row.forecast_tonnes)
+    set_committed_value(asset, "over_pledged", asset.pledged_tonnes + asset.enforced_tonnes > asset.total_tonnes)
+
+
+def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
+    """Value a locked asset; the row is the caller's to enter."""
     given = inputs_of(asset, on)
     try:
         outputs = derive(given)
     except ValueError as error:
         raise ConflictError(f"the asset's facts cannot be valued: {error}") from None
-    asset.valuation_version += 1
+    version = asset.valuation_version + 1
     inputs_text, outputs_text = canonical(given), canonical(outputs)
     tonnes = [Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())]
     value = present_value(outputs)
-    names = [*given["parameters"], *on.market_parameters, "valuation.validity_days"]
     row = Valuation(
         id=uuid7(),
         asset_id=asset.id,
         registrar=asset.registrar,
-        version=asset.valuation_version,
+        version=version,
         cause=cause,
         as_of=clock.today(),
         valid_until=min(clock.today() + timedelta(days=on.p["valuation.validity_days"]), asset.title_until),
@@ -426,13 +525,11 @@ def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Va
         pv_p95=value.p95,
         forecast_tonnes=sum(tonnes, Decimal("0.000")),
         liquidity_haircut=_mean_haircut(outputs),
-        unverified_parameters=sorted(name for name in names if on.p.entries[name].verified == "no"),
+        unverified_parameters=on.unverified([*given["parameters"], *on.market_parameters, "valuation.validity_days"]),
         valued_at=clock.now(),
     )
-    session.add(row)
-    asset.forecast_tonnes = row.forecast_tonnes
-    asset.settle()
-    audit.record(session, "value_asset", asset.id, version=row.version, cause=cause, inputs_hash=row.inputs_hash)
+    row.results = outputs
+    audit.record(session, "value_asset", asset.id, version=version, cause=cause, inputs_hash=row.inputs_hash)
     return row
 
 
@@ -446,51 +543,97 @@ def request_valuation(session: Session, asset_id: UUID) -> Valuation:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Whether a valuation comes out again, byte for byte."""
+    """Whether a valuation comes out again, byte for byte, and if not, why."""
 
     valuation_id: UUID
     reproduced: bool
     inputs_hash: str
     outputs_hash: str
-    outputs_hash_now: str
+    #: None where this engine cannot read those inputs.
+    outputs_hash_now: str | None
     engine_version: str
     engine_version_now: str
     parameters_hash: str
     #: Whether the parameter file of today still holds the same set for the day of the valuation.
     parameters_unchanged: bool
+    reason: Reason
 
 
 def reproduce(session: Session, valuation_id: UUID) -> Reproduction:
-    """Derive a valuation again from its stored inputs and compare the bytes."""
+    """Derive a valuation again from its stored inputs and compare the bytes.
+
+    Another engine reads other inputs and means other outputs: it does not try. The same engine on another numpy tries,
+    and says so if the bytes differ.
+    """
     row = found(session, Valuation, valuation_id)
     given = row.inputs.encode()
-    again = canonical(derive(json.loads(given)))
+    inputs_hash = hashlib.sha256(given).hexdigest()
+    same_engine = row.engine_version.split("/")[0] == ENGINE
+    again = canonical(derive(json.loads(given))) if same_engine and inputs_hash == row.inputs_hash else None
+    reproduced = again == row.outputs.encode()
     return Reproduction(
         valuation_id=row.id,
-        reproduced=again == row.outputs.encode() and hashlib.sha256(given).hexdigest() == row.inputs_hash,
-        inputs_hash=hashlib.sha256(given).hexdigest(),
+        reproduced=reproduced,
+        inputs_hash=inputs_hash,
         outputs_hash=row.outputs_hash,
-        outputs_hash_now=hashlib.sha256(again).hexdigest(),
+        outputs_hash_now=None if again is None else hashlib.sha256(again).hexdigest(),
         engine_version=row.engine_version,
         engine_version_now=ENGINE_VERSION,
         parameters_hash=row.parameters_hash,
         parameters_unchanged=PARAMETERS.at(row.as_of).digest == row.parameters_hash,
+        reason=_why(row, inputs_hash, same_engine, reproduced),
+    )
+
+
+def _why(row: Valuation, inputs_hash: str, same_engine: bool, reproduced: bool) -> Reason:
+    theirs, ours = row.engine_version, ENGINE_VERSION
+    if inputs_hash != row.inputs_hash:
+        return Reason(
+            code="inputs_changed",
+            zh="输入与当时的哈希不符，记录可能被改动",
+            en="the inputs are not those that were hashed then",
+        )
+    if not same_engine:
+        return Reason(
+            code="other_engine",
+            zh=f"该估值由引擎 {theirs} 得出，当前为 {ours}；当时的结果仍然有效，但须用当时的版本重算，或重新估值",
+            en=f"engine {theirs} made this valuation and {ours} runs here: it stands as it is; only the release with"
+            " that engine derives it again, or the forest is valued anew",
+        )
+    if reproduced:
+        return Reason(code="same_bytes", zh="逐字节一致", en="the same bytes came out")
+    if theirs != ours:
+        return Reason(
+            code="other_library",
+            zh=f"该估值由 {theirs} 得出，当前为 {ours}；数值库不同，字节不一致",
+            en=f"{theirs} made this valuation and {ours} runs here: the same engine on another library, other bytes",
+        )
+    return Reason(
+        code="other_bytes", zh="同一引擎得出不同结果，须查明原因", en="the same engine gave other bytes: find out why"
     )
 
 
 def revalue_register(session: Session, job: Job) -> None:
-    """Value the next assets of the register anew: one step of the job that an approved price curve starts."""
-    statement = select(Asset).where(Asset.registrar == job.institution)
+    """Value the next assets of the register anew: one step of the job that an approved price curve starts.
+
+    The step, its valuations and its events commit together and the cursor with them: whatever kills the worker, no
+    asset is left out and none is valued twice.
+    """
+    on = basis(session, job.institution)
+    if on.curve_id != job.input["curve"]:
+        # The newer curve's own job values everything; two prices for one asset in a row would help nobody.
+        job.note(detail="a newer curve is in force; its job values the register", curve=on.curve_id)
+        job.total = job.done
+        return
+    # The ground is the largest part of an asset, and no value follows from it.
+    statement = select(Asset).options(defer(Asset.geometry)).where(Asset.registrar == job.institution)
     if job.cursor:
         statement = statement.where(Asset.id > UUID(job.cursor))
     assets = locked_in_order(session, statement.limit(REVALUED_AT_ONCE))
-    on = basis(session, job.institution)
-    for asset in assets:
-        try:
-            value_asset(session, asset, "price", on)
-        except RefusalError as refusal:
-            job.note(asset=str(asset.id), detail=refusal.detail)
-        job.cursor = str(asset.id)
+    for asset, refusal in value_assets(session, assets, "price", on):
+        job.note(asset=str(asset.id), detail=refusal.detail)
+    if assets:
+        job.cursor = str(assets[-1].id)
     job.done += len(assets)
     # Assets that came in meanwhile are in the walk, so the count of the start is only an estimate.
     job.total = job.done if len(assets) < REVALUED_AT_ONCE else max(job.total, job.done + 1)
@@ -501,8 +644,7 @@ def revalue_register(session: Session, job: Job) -> None:
 
 def present_value(outputs: Mapping[str, Any]) -> PresentValue:
     """The distribution of the value; an owner may let a forest be, so it is never worth less than nothing."""
-    names = ("mean", "p05", "p10", "p50", "p90", "p95")
-    return PresentValue(**{name: money.yuan(max(0.0, outputs.get(f"pv_{name}", 0.0))) for name in names})
+    return PresentValue(**{name: money.yuan(max(0.0, outputs[f"pv_{name}"])) for name in DISTRIBUTION})
 
 
 def units(asset: Asset) -> Units:

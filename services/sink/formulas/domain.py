@@ -18,7 +18,8 @@ def nonnegative(name: str, values: Numbers) -> Numbers:
     >>> nonnegative("volume", 19.7)
     19.7
     """
-    if not np.all((np.asarray(values) >= 0) & np.isfinite(values)):
+    lowest, highest = _extremes(values)
+    if not (lowest >= 0 and highest < np.inf):
         raise ValueError(f"{name} must be finite and not negative")
     return values
 
@@ -31,6 +32,15 @@ def fraction(name: str, values: Numbers) -> Numbers:
     >>> fraction("cover", 0.6)
     0.6
     """
-    if not np.all((np.asarray(values) >= 0) & (np.asarray(values) <= 1)):
+    lowest, highest = _extremes(values)
+    if not (lowest >= 0 and highest <= 1):
         raise ValueError(f"{name} must lie between 0 and 1")
     return values
+
+
+def _extremes(values: Numbers) -> tuple[float, float]:
+    # They tell it all, without an array of truth values between: what is not a number compares false with anything.
+    if isinstance(values, float | int):
+        return values, values
+    array = np.asarray(values)
+    return array.min(initial=0.0), array.max(initial=0.0)

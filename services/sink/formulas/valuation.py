@@ -1,4 +1,4 @@
-"""Value today of the tonnes a forest will issue.        docs/equations/sink.md (S76)-(S86)
+"""Value today of the tonnes a forest will issue.        docs/equations/sink.md (S76)-(S86), (S170)-(S173)
 
 C_k  stock at verification k [tCO2e]      S_k  tonnes issuable at k [tCO2e]      P_k  price at k [CNY/tCO2e]
 h_k  liquidity haircut [-]                r    discount rate [1/yr]              K_k  cost of verification [CNY]
@@ -10,6 +10,7 @@ the same inputs and seed give the same bytes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from services.sink.formulas.domain import Numbers, fraction, nonnegative
 from services.sink.formulas.growth import stock_increments
 from services.sink.formulas.price import (
+    issued_value,
     liquidity_haircut,
     lognormal_price_mean,
     lognormal_prices,
@@ -31,7 +33,9 @@ from services.sink.formulas.uncertainty import effective_deduction, sampling_sig
 TONNE_DECIMALS = 3
 MONEY_DECIMALS = 2
 SHARE_DECIMALS = 6
-QUANTILES = (0.05, 0.10, 0.50, 0.90, 0.95)
+QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
+#: Part of the draws, the worst of them, over which the expected shortfall is taken.
+TAIL = 0.05
 MARKET_KEY = 1_000_000
 Array = NDArray[np.float64]
 
@@ -48,6 +52,25 @@ class VarianceShares:
 
 
 @dataclass(frozen=True)
+class Sensitivities:
+    """Mean value when one thing alone is other than assumed, on the same draws. [CNY]"""
+
+    price_bump: float
+    """Every price of every path, today's included, lower and higher by this share. [-]"""
+    price_down: float
+    price_up: float
+    rate_low: float
+    """Discount rate lower than the one used [1/yr], and the value with it."""
+    pv_rate_low: float
+    rate_high: float
+    pv_rate_high: float
+    survival_bump: float
+    """Growth still to come carried by fewer and by more trees, by this share. [-]"""
+    survival_down: float
+    survival_up: float
+
+
+@dataclass(frozen=True)
 class Valuation:
     """What the tonnes of one asset are worth today, and how sure that is. P05 is the low tail, P95 the high one."""
 
@@ -61,7 +84,9 @@ class Valuation:
     """Sellable at each date after both deductions; gross = uncertainty + buffer + this. [tCO2e]"""
     tonnes_p05: tuple[float, ...]
     tonnes_p10: tuple[float, ...]
+    tonnes_p25: tuple[float, ...]
     tonnes_p50: tuple[float, ...]
+    tonnes_p75: tuple[float, ...]
     tonnes_p90: tuple[float, ...]
     tonnes_p95: tuple[float, ...]
     price_mean: tuple[float, ...]
@@ -72,14 +97,23 @@ class Valuation:
     """Present value after haircut, fee and verification costs; may be negative. [CNY]"""
     pv_p05: float
     pv_p10: float
+    pv_p25: float
     pv_p50: float
+    pv_p75: float
     pv_p90: float
     pv_p95: float
+    pv_expected_shortfall: float
+    """Expected shortfall: mean of the worst 5 % of the draws. [CNY]"""
+    pv_at_expectation: float
+    """Value if everything goes as expected, without a draw (S172). [CNY]"""
+    pv_issued: float
+    """Value of the units issued and not retired, already inside every pv. [CNY]"""
     pv_standard_error: float
     """Monte-Carlo standard error of pv_mean. [CNY]"""
     pv_costs: float
     """Present value of the verification costs, already inside every pv. [CNY]"""
     variance_shares: VarianceShares
+    sensitivities: Sensitivities
     uncertainty_deduction: float
     """Part of the issuable tonnes given up for sampling error, share(U)·U. [-]"""
     buffer_share: float
@@ -244,6 +278,94 @@ def loan_per_tonne(loan_cny: Numbers, pledged_tonnes: Numbers) -> Numbers:
     return loan_cny / pledged_tonnes
 
 
+def quantiles(ordered: Array, probabilities: Sequence[float]) -> Array:
+    """Eq. (S170): quantiles of ordered draws, x_i+(p·(n-1)-i)·(x_(i+1)-x_i) with i = ⌊p·(n-1)⌋. [unit of x]
+
+    Draws rise along the last axis of one or two; the quantiles come along the first.
+    Source: Hyndman and Fan 1996, definition 7, from memory; the default of numpy.
+
+    >>> quantiles(np.array([1.0, 2.0, 4.0]), (0.5, 0.75)).tolist()
+    [2.0, 3.0]
+    """
+    places = np.asarray(probabilities) * (ordered.shape[-1] - 1)
+    lower = np.floor(places).astype(np.intp)
+    upper = np.minimum(lower + 1, ordered.shape[-1] - 1)
+    below, above = ordered[..., lower], ordered[..., upper]
+    return np.asarray((below + (places - lower) * (above - below)).T)
+
+
+def expected_shortfall(ordered: Array, tail: float) -> float:
+    """Eq. (S171): mean of the lower tail of ordered draws, Σ_(i<m) x_i/m with m = max(1, ⌊p·n⌋). [unit of x]
+
+    Never above the quantile at p.
+    Source: textbook, expected shortfall; the empirical tail.
+
+    >>> expected_shortfall(np.array([1.0, 3.0, 5.0, 7.0]), 0.5)
+    2.0
+    """
+    # The slack keeps the last draw where p·n is a whole number but for a rounding error.
+    count = max(1, int(fraction("tail", tail) * ordered.shape[-1] + 1e-9))
+    return float(_mean(ordered[:count]))
+
+
+def expected_values(
+    stocks: Array,
+    live_shares: ArrayLike,
+    deductions: ArrayLike,
+    kept_share: Numbers,
+    prices: ArrayLike,
+    years: ArrayLike,
+    turnover_t: float,
+    haircut_reference_discount: float,
+    haircut_reference_share: float,
+    haircut_exponent: float,
+    haircut_cap: float,
+    fee_share: float,
+    costs: ArrayLike,
+    discount_rate: float,
+) -> Array:
+    """Eq. (S172): value of many parcels without a draw, (S82) on (S79) of L_k·C_k-C_0-B_k and (S64). [CNY]
+
+    stocks       expected stock of each parcel today and at each date [tCO2e], dates by parcels, K+1 rows
+    live_shares  expected live share at each date [-], K rows; deductions likewise: baseline, emissions, leakage [tCO2e]
+    kept_share   part of the issuable tonnes left to the owner (S80) [-], one for each parcel or for all
+    prices       expected price at each date [CNY/tCO2e], K values; costs of the verifications likewise [CNY]
+
+    Source: this project.
+
+    >>> flat = expected_values(np.array([[0.0], [1000.0]]), [[1.0]], [[0.0]], 0.9, [70.0], [5.0],
+    ...                        1e12, 0.16, 0.1, 0.5, 0.5, 0.0, [[0.0]], 0.0)
+    >>> flat.round(0).tolist()
+    [62999.0]
+    """
+    factors = discount_factor(discount_rate, years)
+    weights = (1 - fraction("fee", fee_share)) * factors * np.asarray(prices, dtype=np.float64)
+    live, given = np.asarray(live_shares, dtype=np.float64), np.asarray(deductions, dtype=np.float64)
+    paid = np.asarray(costs, dtype=np.float64)
+    scale = 1 / (turnover_t * haircut_reference_share)
+    first, total = stocks[0], np.zeros(stocks.shape[1])
+    reached, highest, tonnes, kept = (np.zeros_like(total) for _ in range(4))
+    # In place: with many parcels each pass through memory costs more than its arithmetic.
+    for date in range(len(weights)):
+        np.multiply(live[date], stocks[date + 1], out=reached)
+        reached -= first
+        reached -= given[date]
+        np.maximum(highest, reached, out=reached)
+        np.subtract(reached, highest, out=tonnes)
+        tonnes *= kept_share
+        np.multiply(tonnes, scale, out=kept)
+        np.power(kept, haircut_exponent, out=kept)
+        kept *= haircut_reference_discount
+        np.minimum(haircut_cap, kept, out=kept)
+        np.subtract(1, kept, out=kept)
+        tonnes *= kept
+        tonnes *= weights[date]
+        total += tonnes
+        total -= paid[date] * factors[date]
+        reached, highest = highest, reached
+    return total
+
+
 def valuation(
     *,
     years: ArrayLike,
@@ -277,6 +399,10 @@ def valuation(
     seed: int,
     draws: int,
     price_seed: int | None = None,
+    issued_t: float = 0.0,
+    rate_band: tuple[float, float] | None = None,
+    price_bump: float = 0.1,
+    survival_bump: float = 0.1,
 ) -> Valuation:
     """Eq. (S86): Monte-Carlo value of an asset, (S82) over draws of growth, sampling, model, reversal and price. [CNY]
 
@@ -290,6 +416,8 @@ def valuation(
     model_sigma      spread of the biomass routes (S15), one draw for all dates [-]
     price_reversion  speed towards long_run_price [1/yr]; 0 means geometric Brownian motion with price_drift
     price_seed       seed of the market, shared by all assets that must meet the same prices; seed if not given
+    issued_t         units issued and not retired, sold today at once [tCO2e] (S173)
+    rate_band        discount rates of the sensitivities [1/yr]; the rate itself if not given
 
     Source: this project.
     """
@@ -299,58 +427,81 @@ def valuation(
     nonnegative("sigma", np.array([growth_sigma, model_sigma, price_sigma, price_reversion]))
     nonnegative("price", np.array([price, long_run_price, turnover_t]))
     baseline = np.asarray(baseline_stocks, dtype=np.float64)
-    baseline_change = (baseline[1:] - baseline[0])[:, None]
-    emitted, leaked = (np.asarray(tonnes, dtype=np.float64)[:, None] for tonnes in (emissions, leakage))
+    given = (baseline[1:] - baseline[0]) + np.asarray(emissions) + np.asarray(leakage)
+    paid = np.asarray(costs, dtype=np.float64)
     market_seed = seed if price_seed is None else price_seed
     deduction = float(effective_deduction(sampling_width, discount_bounds, discount_shares))
+    kept = float(net_issuable_tonnes(1.0, deduction, buffer_share))
     chances = event_probability(event_frequency, np.diff(times, prepend=0.0))
-
-    drawn = _forest(
-        seed,
-        draws,
-        growth_sigma,
-        growth_persistence,
-        sampling_sigma(sampling_width, confidence),
-        model_sigma,
-        chances,
-        mean_severity,
+    live_mean = expected_surviving_share(chances, mean_severity)
+    reached = _reached(
+        stocks,
+        given,
+        _forest(
+            seed,
+            draws,
+            growth_sigma,
+            growth_persistence,
+            sampling_sigma(sampling_width, confidence),
+            model_sigma,
+            chances,
+            mean_severity,
+        ),
+        live_mean,
+        survival_bump,
     )
-    still = np.ones((1, 1))
-    means = (still, still, still, expected_surviving_share(chances, mean_severity)[:, None])
-    prices, curve = _market(market_seed, draws, times, price, price_drift, price_sigma, price_reversion, long_run_price)
-
-    def issuable(growth: Array, sampling: Array, model: Array, live: Array) -> Array:
-        change = sampling * model * (simulated_stock(stocks, growth, live) - stocks[0])
-        return issuable_tonnes(net_removal(change, baseline_change, emitted, leaked))
-
-    gross = issuable(*drawn)
-    sellable = net_issuable_tonnes(gross, deduction, buffer_share)
-    tonnes_mean = _mean(sellable)
-    haircuts = liquidity_haircut(
-        turnover_share(tonnes_mean, turnover_t),
-        haircut_reference_discount,
-        haircut_reference_share,
-        haircut_exponent,
-        haircut_cap,
+    prices, curve = _market(
+        market_seed, draws, tuple(times.tolist()), price, price_drift, price_sigma, price_reversion, long_run_price
     )
 
-    def values_of(sources: Sequence[Array], prices: Array) -> Array:
-        tonnes = net_issuable_tonnes(issuable(*sources), deduction, buffer_share)
-        return present_value(tonnes, prices, haircuts, fee_share, costs, discount_rate, times)
-
-    values = present_value(sellable, prices, haircuts, fee_share, costs, discount_rate, times)
-    alone = [values_of(_swapped(means, drawn, source), curve) for source in range(4)]
-    without = [values_of(_swapped(drawn, means, source), prices) for source in range(4)]
-    alone.append(values_of(means, prices))
-    without.append(present_value(sellable, curve, haircuts, fee_share, costs, discount_rate, times))
-    variance = _variance(values)
-    shares = variance_shares(variance, [_variance(v) for v in alone], [_variance(v) for v in without])
-
+    gross = reached[:, _WHOLE].copy()
+    gross[1:] -= reached[:-1, _WHOLE]
     gross_mean = _mean(gross)
+    tonnes_mean = kept * gross_mean
+    market = (haircut_reference_discount, haircut_reference_share, haircut_exponent, haircut_cap)
+    haircuts = liquidity_haircut(turnover_share(tonnes_mean, turnover_t), *market)
+    net = (1 - haircuts) * (1 - fraction("fee", fee_share))
+    factors = discount_factor(discount_rate, times)
+    pv_costs = float(_ordered_sum(paid * factors))
+    pv_issued = float(issued_value(issued_t, price, turnover_t, *market, fee_share))
+
+    weights = (kept * net * factors)[:, None]
+    values = _revenues(reached[:, :_PRICED], _steps(weights * prices), curved=reached[:, _PRICED:], at=weights * curve)
+    values += pv_issued - pv_costs
+    variances = _variances(values)
+    shares = variance_shares(float(variances[_WHOLE]), variances[_ALONE].tolist(), variances[_WITHOUT].tolist())
+
+    mean = _mean(values[: _MORE_TREES + 1])
+    sold = _mean(gross * prices) * kept * net
+    forecast_mean = float(mean[_WHOLE]) - pv_issued + pv_costs
+    low, high = rate_band or (discount_rate, discount_rate)
+    ordered = np.sort(values[_WHOLE])
+    value_quantiles = _rounded(quantiles(ordered, QUANTILES), MONEY_DECIMALS)
+    tonne_quantiles = [_rounded(row, TONNE_DECIMALS) for row in kept * quantiles(np.sort(gross, axis=1), QUANTILES)]
     given_up = deduction * gross_mean
-    tonne_quantiles = [_rounded(row, TONNE_DECIMALS) for row in np.quantile(sellable, QUANTILES, axis=1)]
-    value_quantiles = _rounded(np.quantile(values, QUANTILES), MONEY_DECIMALS)
-    yearly_costs = np.asarray(costs, dtype=np.float64) * discount_factor(discount_rate, times)
+    expected = expected_values(
+        stocks[:, None],
+        live_mean,
+        given,
+        kept,
+        curve[:, 0],
+        times,
+        turnover_t,
+        *market,
+        fee_share,
+        paid,
+        discount_rate,
+    )
+
+    def money(value: float) -> float:
+        return round(value, MONEY_DECIMALS) + 0.0
+
+    def at_rate(rate: float) -> float:
+        return money(float(_ordered_sum((sold - paid) * discount_factor(rate, times))) + pv_issued)
+
+    def at_price(change: float) -> float:
+        return money((1 + change) * (forecast_mean + pv_issued) - pv_costs)
+
     return Valuation(
         years=_rounded(times, SHARE_DECIMALS),
         tonnes_gross_mean=_rounded(gross_mean, TONNE_DECIMALS),
@@ -359,26 +510,124 @@ def valuation(
         tonnes_mean=_rounded(tonnes_mean, TONNE_DECIMALS),
         tonnes_p05=tonne_quantiles[0],
         tonnes_p10=tonne_quantiles[1],
-        tonnes_p50=tonne_quantiles[2],
-        tonnes_p90=tonne_quantiles[3],
-        tonnes_p95=tonne_quantiles[4],
+        tonnes_p25=tonne_quantiles[2],
+        tonnes_p50=tonne_quantiles[3],
+        tonnes_p75=tonne_quantiles[4],
+        tonnes_p90=tonne_quantiles[5],
+        tonnes_p95=tonne_quantiles[6],
         price_mean=_rounded(curve[:, 0], SHARE_DECIMALS),
         haircut=_rounded(haircuts, SHARE_DECIMALS),
-        pv_mean=round(float(_mean(values)), MONEY_DECIMALS),
+        pv_mean=money(float(mean[_WHOLE])),
         pv_p05=value_quantiles[0],
         pv_p10=value_quantiles[1],
-        pv_p50=value_quantiles[2],
-        pv_p90=value_quantiles[3],
-        pv_p95=value_quantiles[4],
-        pv_standard_error=round(float(np.sqrt(variance / draws)), MONEY_DECIMALS),
-        pv_costs=round(float(_ordered_sum(yearly_costs)), MONEY_DECIMALS),
+        pv_p25=value_quantiles[2],
+        pv_p50=value_quantiles[3],
+        pv_p75=value_quantiles[4],
+        pv_p90=value_quantiles[5],
+        pv_p95=value_quantiles[6],
+        pv_expected_shortfall=money(expected_shortfall(ordered, TAIL)),
+        pv_at_expectation=money(float(expected[0]) + pv_issued),
+        pv_issued=money(pv_issued),
+        pv_standard_error=money(float(np.sqrt(variances[_WHOLE] / draws))),
+        pv_costs=money(pv_costs),
         variance_shares=VarianceShares(*shares),
+        sensitivities=Sensitivities(
+            price_bump=price_bump,
+            price_down=at_price(-price_bump),
+            price_up=at_price(price_bump),
+            rate_low=low,
+            pv_rate_low=at_rate(low),
+            rate_high=high,
+            pv_rate_high=at_rate(high),
+            survival_bump=survival_bump,
+            survival_down=money(float(mean[_FEWER_TREES])),
+            survival_up=money(float(mean[_MORE_TREES])),
+        ),
         uncertainty_deduction=round(deduction, SHARE_DECIMALS),
         buffer_share=round(buffer_share, SHARE_DECIMALS),
         seed=seed,
         price_seed=market_seed,
         draws=draws,
     )
+
+
+# One row for each combination of sources let loose. The rows before _PRICED meet the drawn prices, the others the
+# expected ones; the last two are made of rows that are there already.
+_WHOLE, _FEWER_TREES, _MORE_TREES = 0, 1, 2
+_WITHOUT_GROWTH, _WITHOUT_SAMPLING, _WITHOUT_MODEL, _WITHOUT_REVERSAL, _PRICE_ALONE = 3, 4, 5, 6, 7
+_PRICED = 8
+_GROWTH_ALONE, _SAMPLING_ALONE, _MODEL_ALONE, _REVERSAL_ALONE, _WITHOUT_PRICE = 8, 9, 10, 11, 12
+_ROWS = 13
+_ALONE = [_GROWTH_ALONE, _SAMPLING_ALONE, _MODEL_ALONE, _REVERSAL_ALONE, _PRICE_ALONE]
+_WITHOUT = [_WITHOUT_GROWTH, _WITHOUT_SAMPLING, _WITHOUT_MODEL, _WITHOUT_REVERSAL, _WITHOUT_PRICE]
+
+
+@dataclass(frozen=True)
+class _Forest:
+    """What was drawn for one asset: dates by draws, or draws alone where one draw serves all dates."""
+
+    growth: Array
+    sampling: Array
+    model: Array
+    live: Array
+
+
+def _reached(stocks: Array, given: Array, drawn: _Forest, live_mean: Array, bump: float) -> Array:
+    """Highest removal reached up to each date, (S77) to (S79), for each row: dates by rows by draws. [tCO2e]"""
+    dates, draws = drawn.growth.shape
+    reached = np.empty((dates, _ROWS, draws))
+    before = np.zeros((_ROWS, draws))
+    today = stocks[0]
+    errors = drawn.sampling * drawn.model
+    # The mean path adds up like the drawn ones, so that a source without spread changes no bit.
+    grown, expected = np.full(draws, today), today
+    for date, step in enumerate(stock_increments(stocks)):
+        grown += step * drawn.growth[date]
+        expected = expected + step
+        live, owed = drawn.live[date], given[date]
+        change = grown * live - today
+        without_growth = expected * live - today
+        without_reversal = grown * live_mean[date] - today
+        certain = expected * live_mean[date] - today
+        here = reached[date]
+        np.multiply(errors, change, out=here[_WHOLE])
+        for row, share in ((_FEWER_TREES, 1 - bump), (_MORE_TREES, 1 + bump)):
+            np.multiply(errors, (today + share * (grown - today)) * live - today, out=here[row])
+        np.multiply(errors, without_growth, out=here[_WITHOUT_GROWTH])
+        np.multiply(drawn.model, change, out=here[_WITHOUT_SAMPLING])
+        np.multiply(drawn.sampling, change, out=here[_WITHOUT_MODEL])
+        np.multiply(errors, without_reversal, out=here[_WITHOUT_REVERSAL])
+        here[_PRICE_ALONE] = certain
+        here[_GROWTH_ALONE] = without_reversal
+        np.multiply(drawn.sampling, certain, out=here[_SAMPLING_ALONE])
+        np.multiply(drawn.model, certain, out=here[_MODEL_ALONE])
+        here[_REVERSAL_ALONE] = without_growth
+        here[_WITHOUT_PRICE] = here[_WHOLE]
+        here -= owed
+        np.maximum(before, here, out=here)
+        before = here
+    return reached
+
+
+def _steps(weighted_prices: Array) -> Array:
+    """Fall of the weighted price after each date: Σ (M_k-M_(k-1))·q_k = Σ M_k·(q_k-q_(k+1))."""
+    steps = weighted_prices.copy()
+    steps[:-1] -= weighted_prices[1:]
+    return steps
+
+
+def _revenues(reached: Array, steps: Array, *, curved: Array, at: Array) -> Array:
+    """Revenue of each row and draw: drawn prices for the rows of `reached`, expected ones for those of `curved`."""
+    priced = reached.shape[1]
+    total = np.empty((priced + curved.shape[1], reached.shape[2]))
+    sold, rest = total[:priced], total[priced:]
+    falls = _steps(at)[:, 0]
+    np.multiply(reached[0], steps[0], out=sold)
+    np.multiply(curved[0], falls[0], out=rest)
+    for date in range(1, len(steps)):
+        sold += reached[date] * steps[date]
+        rest += curved[date] * falls[date]
+    return total
 
 
 def _forest(
@@ -390,42 +639,56 @@ def _forest(
     model_sigma: float,
     chances: Array,
     mean_severity: float,
-) -> tuple[Array, Array, Array, Array]:
+) -> _Forest:
     """Factors of growth, sampling and model and the live share, as drawn for one asset."""
-    # A stream of its own for each source: changing one source leaves the draws of the others alone.
-    streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(5)]
-    dates = len(chances)
-    site, weather = normal_draws(streams[0], 1, draws), normal_draws(streams[1], dates, draws)
-    return (
+    # One stream, read date by date after what serves all dates: a longer horizon only appends, and as each source
+    # takes its numbers whether it varies or not, changing one leaves the draws of the others alone.
+    stream = np.random.Generator(np.random.PCG64(seed))
+    site, sampling, model = stream.standard_normal((3, draws))
+    weather, fires = np.empty((len(chances), draws)), np.empty((len(chances), draws))
+    for date in range(len(chances)):
+        stream.standard_normal(out=weather[date])
+        stream.random(out=fires[date])
+    return _Forest(
         growth_factors(site, weather, growth_sigma, growth_persistence),
-        unit_lognormal(normal_draws(streams[2], 1, draws), sampling_error),
-        unit_lognormal(normal_draws(streams[3], 1, draws), model_sigma),
-        surviving_share(streams[4].random((dates, draws)), chances, mean_severity),
+        unit_lognormal(sampling, sampling_error),
+        unit_lognormal(model, model_sigma),
+        surviving_share(fires, chances, mean_severity),
     )
 
 
+@lru_cache(maxsize=16)
+def _market_normals(seed: int, dates: int, draws: int) -> Array:
+    """Normals of the market; all assets of a register meet the same."""
+    # The spawn key keeps the market apart from an asset that happens to have the same seed.
+    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(MARKET_KEY,)))
+    normals = normal_draws(stream, dates, draws)
+    normals.flags.writeable = False
+    return normals
+
+
+@lru_cache(maxsize=64)
 def _market(
     seed: int,
     draws: int,
-    years: Array,
+    years: tuple[float, ...],
     price: float,
     drift: float,
     sigma: float,
     reversion: float,
     long_run_price: float,
 ) -> tuple[Array, Array]:
-    """Price paths and, as a column, the expected price."""
-    # The spawn key keeps the market apart from an asset that happens to have the same seed.
-    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(MARKET_KEY,)))
-    normals = normal_draws(stream, len(years), draws)
+    """Price paths and, as a column, the expected price; kept, as a register has few calendars of verification."""
+    normals, times = _market_normals(seed, len(years), draws), np.array(years)
     if reversion > 0:
-        curve = mean_reverting_price_mean(price, long_run_price, reversion, sigma, years)
-        return mean_reverting_prices(price, long_run_price, reversion, sigma, years, normals), curve[:, None]
-    return lognormal_prices(price, drift, sigma, years, normals), lognormal_price_mean(price, drift, years)[:, None]
-
-
-def _swapped(base: Sequence[Array], other: Sequence[Array], source: int) -> list[Array]:
-    return [*base[:source], other[source], *base[source + 1 :]]
+        curve = mean_reverting_price_mean(price, long_run_price, reversion, sigma, times)
+        paths = mean_reverting_prices(price, long_run_price, reversion, sigma, times, normals)
+    else:
+        curve = lognormal_price_mean(price, drift, times)
+        paths = lognormal_prices(price, drift, sigma, times, normals)
+    column = curve[:, None]
+    paths.flags.writeable = column.flags.writeable = False
+    return paths, column
 
 
 def _check_shapes(years: Array, stocks: Array, draws: int) -> None:
@@ -445,14 +708,21 @@ def _ordered_sum(values: Array) -> Array:
 
 
 def _mean(values: Array) -> Array:
-    # A running sum adds strictly one after the other, whatever the vector unit of the processor.
-    return np.asarray(np.cumsum(values, axis=-1)[..., -1] / values.shape[-1])
+    # Halves are laid on each other while that is even, then a running sum adds what is left one after the other: the
+    # order of the sum is ours, whatever the vector unit of the processor.
+    total = values
+    while total.shape[-1] > 64 and total.shape[-1] % 2 == 0:
+        half = total.shape[-1] // 2
+        total = total[..., :half] + total[..., half:]
+    return np.asarray(np.cumsum(total, axis=-1)[..., -1] / values.shape[-1])
 
 
-def _variance(values: Array) -> float:
+def _variances(values: Array) -> Array:
     # Counted from the first value, so that equal values have no variance at all rather than a rounding error's.
-    shifted = values - values[0]
-    return float(_mean((shifted - _mean(shifted)) ** 2)) * len(values) / max(1, len(values) - 1)
+    shifted = values - values[:, :1]
+    shifted -= _mean(shifted)[:, None]
+    shifted *= shifted
+    return np.asarray(_mean(shifted) * (values.shape[1] / (values.shape[1] - 1)))
 
 
 def _rounded(values: Array, decimals: int) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from shared.db import TENANT, private_table
 
 revision = "sink_0006"
-down_revision = "sink_0004"
+down_revision = "sink_0005"
 branch_labels = None
 depends_on = None
 

@@ -21,11 +21,13 @@ blp = Blueprint("reversals", __name__, url_prefix="/v1", description="Losses of 
 @blp.response(201, ReversalsResponse())
 def post_reversal(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     """Report a fire or another peril that took carbon; each forest it hit is valued anew."""
-    event = (body["peril"], body["occurred_on"], body["event_area_ha"])
-    if body["assets"] is None:
-        rows = reversals.report_county_reversal(session, *event, body["county"], body["severity"])
+    what, area_ha = (body["peril"], body["occurred_on"]), body["event_area_ha"]
+    if body["geometry"] is not None:
+        rows = reversals.report_polygon_reversal(session, *what, body["geometry"], body["severity"])
+    elif body["county"] is not None:
+        rows = reversals.report_county_reversal(session, *what, area_ha, body["county"], body["severity"])
     else:
-        rows = reversals.report_reversal(session, *event, [Loss(**loss) for loss in body["assets"]])
+        rows = reversals.report_reversal(session, *what, area_ha, [Loss(**loss) for loss in body["assets"]])
     return {"event_id": rows[0].event_id, "items": rows}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from services.sink.actions.parameters import COUNTIES, PERILS
+from services.sink.schemas.assets import PolygonSchema
 from services.sink.schemas.common import share, tonnes
 from services.sink.schemas.valuations import PresentValueSchema
 from shared.fields import Base, Moment, PageQuery, Quantity
@@ -19,21 +20,25 @@ class LossSchema(Base):
 
 
 class ReversalRequest(Base):
-    """An event: either the assets it hit, or a county and one severity for all its forests."""
+    """An event: the assets it hit; or a county, or a polygon on the map, with one severity for all forests there. The
+    area of an event drawn as a polygon is the polygon's.
+    """
 
     peril = fields.String(required=True, validate=validate.OneOf(PERILS))
     occurred_on = fields.Date(required=True)
     event_area_ha = Quantity(places=4, minimum="0.0001", maximum="100000000", load_default=None, allow_none=True)
     assets = fields.List(fields.Nested(LossSchema()), load_default=None, validate=validate.Length(min=1, max=500))
     county = fields.String(load_default=None, validate=validate.OneOf(COUNTIES))
+    geometry = fields.Nested(PolygonSchema(), load_default=None)
     severity = share(load_default=None, minimum="0.0001")
 
     @validates_schema
     def _one_way(self, data: dict[str, Any], **_: Any) -> None:
-        by_county = data["county"] is not None and data["severity"] is not None and data["assets"] is None
-        by_assets = data["assets"] is not None and data["county"] is None and data["severity"] is None
-        if not by_county and not by_assets:
-            raise ValidationError("Give either assets, or a county with a severity.")
+        ways = [way for way in ("assets", "county", "geometry") if data[way] is not None]
+        if len(ways) != 1 or (ways == ["assets"]) != (data["severity"] is None):
+            raise ValidationError("Give either assets, or a county with a severity, or a polygon with a severity.")
+        if ways == ["geometry"] and data["event_area_ha"] is not None:
+            raise ValidationError("The polygon says it.", "event_area_ha")
 
 
 class ReversalResponse(Base):

@@ -3,18 +3,31 @@
 from marshmallow import fields
 
 from services.sink.schemas.common import tonnes
-from shared.fields import Base, Moment, Money, Quantity
+from shared.fields import Base, Moment, Money, Quantity, ReasonSchema
 
 
 class PresentValueSchema(Base):
-    """Distribution of the present value."""
+    """Distribution of the present value, issued units included; what an earlier engine did not tell is null."""
 
     mean = Money(required=True)
     p05 = Money(required=True)
     p10 = Money(required=True)
+    p25 = Money(required=True, allow_none=True)
     p50 = Money(required=True)
+    p75 = Money(required=True, allow_none=True)
     p90 = Money(required=True)
     p95 = Money(required=True)
+    expected_shortfall = Money(required=True, allow_none=True)
+
+
+class SensitivitySchema(Base):
+    """Mean value where one thing alone is other than assumed, on the same draws: a share for price and survival, the
+    rate itself for the discount rate.
+    """
+
+    of = fields.String(required=True, metadata={"enum": ["price", "discount_rate", "survival"]})
+    to = Quantity(places=4, minimum=None, required=True)
+    mean = Money(required=True)
 
 
 class RemovalsSchema(Base):
@@ -59,6 +72,8 @@ class ValuationResponse(Base):
     present_value = fields.Nested(PresentValueSchema(), required=True)
     removals = fields.List(fields.Nested(RemovalsSchema()), required=True)
     variance_shares = fields.Nested(VarianceSharesSchema(), required=True)
+    issued_value = Money(required=True, allow_none=True)
+    sensitivities = fields.List(fields.Nested(SensitivitySchema()), required=True)
     uncertainty_deduction = Quantity(places=8, required=True)
     buffer = Quantity(places=8, required=True)
     forecast_tonnes = tonnes(required=True)
@@ -74,8 +89,11 @@ class ReproductionResponse(Base):
     reproduced = fields.Boolean(required=True)
     inputs_hash = fields.String(required=True)
     outputs_hash = fields.String(required=True)
-    outputs_hash_now = fields.String(required=True)
+    outputs_hash_now = fields.String(
+        required=True, allow_none=True, metadata={"description": "null where this engine cannot read those inputs"}
+    )
     engine_version = fields.String(required=True)
     engine_version_now = fields.String(required=True)
     parameters_hash = fields.String(required=True)
     parameters_unchanged = fields.Boolean(required=True)
+    reason = fields.Nested(ReasonSchema(), required=True)
