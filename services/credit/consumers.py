@@ -14,6 +14,7 @@ HANDLERS: Mapping[type[Event], Handler] = {
     sink.CarbonAssetValued: valuations.remember_valuation,
     sink.PledgePlaced: legs.remember_pledge,
     sink.PledgeRefused: legs.remember_pledge_refusal,
+    sink.PledgeReduced: legs.remember_reduction,
     sink.PledgeReleased: legs.remember_pledge_release,
     sink.PledgeEnforced: legs.remember_enforcement,
     insurance.CoverQuoted: legs.remember_quote,

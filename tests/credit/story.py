@@ -279,6 +279,12 @@ class Story:
     def pledge_released(self, asset_id: UUID | None = None, reason: str = "undone") -> sink.PledgeReleased:
         return sink.PledgeReleased(**self._pledge(asset_id), tonnes=Decimal(40_000), reason=reason)
 
+    def pledge_reduced(self, left: Any) -> sink.PledgeReduced:
+        left = Decimal(left)
+        return sink.PledgeReduced(
+            **self._pledge(None), tonnes=Decimal(40_000) - left, left=left, reason="repaid in part"
+        )
+
     def pledge_enforced(self, asset_id: UUID | None = None) -> sink.PledgeEnforced:
         return sink.PledgeEnforced(**self._pledge(asset_id), tonnes=Decimal(40_000))
 

@@ -545,6 +545,19 @@ def test_a_forest_whose_lien_was_struck_out_counts_no_more(story: Story) -> None
     assert loan["covenants"]["shortfall"] == amount(1_000_000)
 
 
+def test_a_lien_that_was_reduced_counts_for_what_is_left(story: Story) -> None:
+    story.to("performing")
+    before = story.loan()["covenants"]["loan_to_value"]
+    story.tell(story.pledge_reduced("39000"))
+    loan = story.loan()
+    assert loan["state"] == "performing"
+    assert loan["assets"][0]["tonnes"] == "39000.000"
+    assert float(loan["covenants"]["loan_to_value"]) == pytest.approx(float(before) * 40 / 39, rel=1e-6)
+    story.tell(story.pledge_reduced("10000"))
+    (called,) = story.told(credit.MarginCalled)
+    assert called.shortfall > 0
+
+
 def test_a_debt_on_next_to_nothing_has_no_ratio(story: Story) -> None:
     story.to("performing")
     story.value(2, "0.02")

@@ -30,7 +30,14 @@ from shared.events.guarantee import (
 )
 from shared.events.insurance import CoverEvent, CoverQuoted, CoverRefused, PolicyBound, PolicyLapsed
 from shared.events.parts import Reason
-from shared.events.sink import PledgeEnforced, PledgeEvent, PledgePlaced, PledgeRefused, PledgeReleased
+from shared.events.sink import (
+    PledgeEnforced,
+    PledgeEvent,
+    PledgePlaced,
+    PledgeReduced,
+    PledgeRefused,
+    PledgeReleased,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -195,6 +202,17 @@ def remember_pledge_release(session: Session, event: PledgeReleased) -> None:
     asset.pledge_state, asset.pledge_id = "released", event.pledge_id
     note(session, loan, "pledge_released", pledge=str(event.pledge_id))
     _lose(session, loan, "sink", (reasons.pledge_released(str(event.asset_id), event.reason),))
+    if loan.state in LIVE:
+        watching.retest(session, loan)
+
+
+def remember_reduction(session: Session, event: PledgeReduced) -> None:
+    """Keep that the bank let go of a part of a lien: only what is left counts as collateral from now on."""
+    loan, asset = _pledged(session, event)
+    if loan is None or asset is None:
+        return
+    asset.tonnes = event.left
+    note(session, loan, "pledge_reduced", pledge=str(event.pledge_id), tonnes=str(event.tonnes), left=str(event.left))
     if loan.state in LIVE:
         watching.retest(session, loan)
 

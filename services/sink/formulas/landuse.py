@@ -65,7 +65,7 @@ def ecological_loss(
 
 
 def equal_value_units(loss: Numbers, price: Numbers) -> Numbers:
-    """Eq. (S214): units worth as much as the loss, L/P; rounding up to a whole kilogram is the caller's. [tCO2e]
+    """Eq. (S214): units worth as much as the loss, L/P; rounding up to a whole unit is the caller's. [tCO2e]
 
     Source: this project.
 
