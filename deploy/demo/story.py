@@ -60,19 +60,34 @@ def full_plan() -> Plan:
 
 def short_plan(turn: int) -> Plan:
     """A dozen parcels of two counties: for tests that play the story again and again on one stack. Each turn is the
-    same story of another bureau, on ground so many times two degrees further west.
+    same story of another bureau, on the same ground moved along its parallels: so it keeps its area, and ten turns and
+    more lie side by side in the region.
     """
     usable = [parcel for parcel in programme().parcels if _is_collateral(parcel)][:12]
+    west = 111.6 + 0.15 * turn
     parcels = [
         replace(
             parcel,
             code=f"{parcel.code}-{turn}",
-            ring=tuple((round(longitude - 2 * turn, 7), latitude) for longitude, latitude in parcel.ring),
+            ring=tuple((round(longitude + west + shift, 7), latitude) for longitude, latitude in parcel.ring),
         )
-        for parcel in usable
+        for parcel, shift in zip(usable, _side_by_side(usable), strict=True)
     ]
     bureau = BUREAU if turn == 0 else f"{BUREAU}-{turn}"
     return Plan(parcels, borrowers(60), loans_per_bank=1, eager=2, rows_per_import=12, bureau=bureau)
+
+
+def _side_by_side(parcels: Sequence[Parcel], gap: float = 0.002) -> list[float]:
+    """How far to move each parcel, so that all begin at longitude 0 or right beside a neighbour of their latitude."""
+    placed: list[tuple[float, float, float]] = []
+    shifts = []
+    for parcel in parcels:
+        longitudes, latitudes = zip(*parcel.ring, strict=True)
+        low, high = min(latitudes), max(latitudes)
+        start = max((east for south, north, east in placed if south < high and north > low), default=0.0)
+        shifts.append(start - min(longitudes))
+        placed.append((low, high, start + max(longitudes) - min(longitudes) + gap))
+    return shifts
 
 
 def _is_collateral(parcel: Parcel) -> bool:

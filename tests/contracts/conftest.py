@@ -81,9 +81,7 @@ def _compensate(people: People) -> None:
     """A footprint made up for with issued units, land taken, a grove adopted and an account kept."""
     bureau = people.bureau()
     (asset,) = people.register_forests(1)
-    today = clock.today().isoformat()
-    credits = {"asset_id": asset, "origin": "ccer:story", "vintage_from": today, "vintage_to": today, "tonnes": "50"}
-    body(bureau.post("/v1/issuances", credits), 201)
+    people.issue(asset, "50", "ccer:story")
     body(bureau.post("/v1/footprints", compensation.meeting()), 201)
     compensation.retired(people.town.databases["sink"], bureau)
     body(bureau.post("/v1/land-use-compensations", test_landuse.project()), 201)

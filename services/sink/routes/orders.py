@@ -82,14 +82,14 @@ def post_order_cancellation(session: Session, order_id: UUID) -> CompensationOrd
 
 @blp.query("/compensation-certificates/<certificate_code>", scope="sink:read")
 @blp.response(200, CompensationCertificateResponse())
-def get_certificate(session: Session, certificate_code: str) -> Verified:
+def get_compensation_certificate(session: Session, certificate_code: str) -> Verified:
     """Verify a certificate by its code."""
     return settlement.verify(session, certificate_code)
 
 
 @blp.query("/compensation-certificates/<certificate_code>/page", scope="sink:read")
 @blp.response(200, {"type": "string"}, content_type="text/html")
-def get_certificate_page(session: Session, certificate_code: str) -> Response:
+def get_compensation_certificate_page(session: Session, certificate_code: str) -> Response:
     """Print a certificate: one page in Chinese and English that needs nothing else."""
     shown = Response(settlement.verify(session, certificate_code).page, mimetype="text/html")
     shown.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
