@@ -1,72 +1,14 @@
-"""What goes in and out of credit over HTTP. Requests never carry a state, a decision or an institution."""
+"""Loans: the application, its life, how they are shown."""
 
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from services.credit.schemas.common import CODE, HASH, Flag, money, rate
+from services.credit.schemas.decisions import DecisionResponse
+from services.credit.schemas.scores import REPAYMENTS, AssetRequest, ScoreRequest
 from services.credit.tables import STATES
-from shared.fields import Base, Moment, Money, Names, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
-
-#: Who borrows. A machine may not have the last word on a natural person.
-BORROWER_KINDS = ("enterprise", "individual_business", "cooperative", "collective", "natural_person")
-REPAYMENTS = ("equal_principal", "equal_instalment", "interest_only")
-CODE = validate.Regexp(r"[a-z0-9][a-z0-9-]{1,62}\Z", error="A code of lower-case letters, digits and hyphens.")
-HASH = validate.Regexp(r"[0-9a-f]{64}\Z", error="A SHA-256 in lower-case hexadecimal.")
-
-
-class Flag(fields.Boolean):
-    """True or false, never a number or a word."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
-
-
-def rate(**more: Any) -> Quantity:
-    """A share or rate with eight decimals."""
-    return Quantity(places=8, minimum=None, allow_none=True, **more)
-
-
-def money(**more: Any) -> Money:
-    """An amount in a response; may be unknown."""
-    return Money(allow_none=True, **more)
-
-
-# -- applications -----------------------------------------------------------------------------------------------------
-
-
-class AssetRequest(Base):
-    """A forest to be pledged, and how many tonnes of it."""
-
-    asset_id = fields.UUID(required=True)
-    tonnes = Quantity(places=3, minimum="0.001", required=True)
-
-
-class ScoreRequest(Base):
-    """What a score needs: the borrower's features, the loan, the forests behind it if they are known yet."""
-
-    borrower_kind = fields.String(required=True, validate=validate.OneOf(BORROWER_KINDS))
-    industry = fields.String(
-        required=True,
-        validate=validate.Regexp(r"[0-9]{3,4}\Z", error="A group or class of GB/T 4754: three or four digits."),
-        metadata={"description": "Group or class of GB/T 4754", "example": "022"},
-    )
-    employees = Whole(minimum=0, maximum=1_000_000, allow_none=True, load_default=None)
-    new_business = Flag(allow_none=True, load_default=None)
-    revolving = Flag(load_default=False)
-    low_doc = Flag(load_default=False, metadata={"description": "Kept on file; the present card does not read it"})
-    amount = Money(required=True, minimum="1000.00")
-    term_months = Whole(required=True, minimum=1, maximum=360)
-    guaranteed_share = Quantity(places=4, maximum="1", allow_none=True, load_default=None)
-    assets = fields.List(fields.Nested(AssetRequest()), load_default=list, validate=validate.Length(max=50))
-
-    @validates_schema(skip_on_field_errors=True)
-    def refuse_twice(self, data: dict[str, Any], **_: Any) -> None:
-        """An asset stands once in a loan."""
-        ids = [asset["asset_id"] for asset in data["assets"]]
-        if len(set(ids)) != len(ids):
-            raise ValidationError("An asset stands here twice.", "assets")
+from shared.fields import Base, Moment, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
 
 
 class LoanRequest(ScoreRequest):
@@ -106,19 +48,6 @@ class LoanQuery(PageQuery):
     guarantor = fields.String(load_default=None)
 
 
-class ValuationQuery(PageQuery):
-    """Which valuations to list."""
-
-    county = fields.String(load_default=None)
-
-
-class ReferralRequest(Base):
-    """What a person decided about a referred application, and why."""
-
-    decision = fields.String(required=True, validate=validate.OneOf(["proceed", "decline"]))
-    comment = Text(required=True, max_length=1000)
-
-
 class ApprovalRequest(Base):
     """A second person's word on exactly the offer they saw."""
 
@@ -127,104 +56,10 @@ class ApprovalRequest(Base):
     comment = Text(max_length=1000, load_default="")
 
 
-class EmptyRequest(Base):
-    """Nothing to say beyond the address."""
-
-
 class WithdrawalRequest(Base):
     """Why the loan is not wanted any more."""
 
     reason = Text(required=True, max_length=200)
-
-
-class RepaymentRequest(Base):
-    """Money from the borrower."""
-
-    amount = Money(required=True)
-
-
-class DefaultRequest(Base):
-    """On what ground the loan is in default."""
-
-    ground = fields.String(
-        required=True,
-        validate=validate.OneOf(["overdue", "insolvency", "misuse", "cross_default", "unlikely_to_pay"]),
-    )
-    comment = Text(required=True, max_length=1000)
-
-
-class RecoveryRequest(Base):
-    """Money recovered after default, and what recovering it cost."""
-
-    amount = Money(required=True)
-    costs = Money(required=True, minimum="0.00")
-    source = fields.String(required=True, validate=validate.OneOf(["carbon", "insurance", "borrower"]))
-
-
-# -- scores and decisions ---------------------------------------------------------------------------------------------
-
-
-class ModelResponse(Base):
-    """Which card scored, and what it may not be used for."""
-
-    name = fields.String(required=True)
-    version = fields.Integer(required=True)
-    sha256 = fields.String(required=True)
-    note = fields.String(required=True)
-
-
-class ScoreResponse(Base):
-    """A what-if: nothing of it is kept."""
-
-    outcome = fields.String(required=True, metadata={"enum": ["approve", "refer", "decline"]})
-    score = fields.Integer(required=True)
-    points = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
-    default_probability = rate(required=True, metadata={"description": "Yearly, over fire and no fire"})
-    default_probability_low = rate(required=True)
-    default_probability_high = rate(required=True)
-    loan_to_value = fields.Dict(
-        keys=fields.String(), values=rate(), required=True, allow_none=True, metadata={"description": "By quantile"}
-    )
-    pledge_rate = rate(required=True)
-    value = money(required=True, metadata={"description": "Counted for the pledge, after haircuts"})
-    maximum_amount = money(required=True, metadata={"description": "The largest loan this pledge carries"})
-    reasons = fields.List(fields.Nested(ReasonSchema()), required=True)
-    flags = Names(required=True)
-    model = fields.Nested(ModelResponse(), required=True)
-    parameters_digest = fields.String(required=True)
-    unverified_parameters = Names(required=True)
-
-
-class DecisionResponse(ScoreResponse):
-    """A decision as it was stored, with everything needed to make it again."""
-
-    id = fields.UUID(required=True)
-    kind = fields.String(required=True, metadata={"enum": ["application", "referral", "offer"]})
-    decided_at = Moment(required=True)
-    annual_rate = rate(required=True, metadata={"description": "Rate that pays every cost, up to the basis point"})
-    loss_given_default = rate(required=True, metadata={"description": "The bank's, after every leg"})
-    loss_given_default_before_legs = rate(required=True)
-    expected_losses = fields.Dict(keys=fields.String(), values=money(), required=True, allow_none=True)
-    worth_bp = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, allow_none=True)
-    inputs = fields.Dict(required=True)
-    inputs_hash = fields.String(required=True)
-    result_hash = fields.String(required=True)
-
-
-class ReplayResponse(Base):
-    """Whether a decision, made again from what was stored, is the same to the byte."""
-
-    decision_id = fields.UUID(required=True)
-    decided_at = Moment(required=True)
-    same = fields.Boolean(required=True)
-    same_artefact = fields.Boolean(required=True)
-    same_parameters = fields.Boolean(required=True)
-    same_inputs = fields.Boolean(required=True)
-    result_hash = fields.String(required=True)
-    replayed_hash = fields.String(required=True)
-
-
-# -- loans ------------------------------------------------------------------------------------------------------------
 
 
 class FeaturesResponse(Base):
@@ -420,90 +255,4 @@ class HistoryResponse(Base):
     items = fields.List(fields.Nested(HistoryEntry()), required=True)
 
 
-class PaymentEntry(Base):
-    """Money that came in."""
-
-    id = fields.UUID(required=True)
-    source = fields.String(required=True, metadata={"enum": ["borrower", "insurance", "guarantee", "recovery"]})
-    origin = fields.String(required=True)
-    reference = fields.UUID(required=True)
-    received_on = fields.Date(required=True)
-    amount = money(required=True)
-    costs = money(required=True)
-    principal = money(required=True)
-    interest = money(required=True)
-    surplus = money(required=True)
-    bank_part = money(required=True)
-    balance = money(required=True)
-
-
-class PaymentsResponse(Base):
-    """The ledger of a loan, oldest first."""
-
-    items = fields.List(fields.Nested(PaymentEntry()), required=True)
-
-
-class InstalmentEntry(Base):
-    """One instalment as agreed."""
-
-    number = fields.Integer(required=True)
-    due_on = fields.Date(required=True, allow_none=True)
-    principal = money(required=True)
-    interest = money(required=True)
-    balance = money(required=True)
-
-
-class ScheduleResponse(Base):
-    """Instalments of a loan by month; principal sums to the amount."""
-
-    repayment = fields.String(required=True)
-    items = fields.List(fields.Nested(InstalmentEntry()), required=True)
-
-
-# -- valuations and approvals -----------------------------------------------------------------------------------------
-
-
-class ValuationResponse(Base):
-    """Our copy of the latest valuation of a forest."""
-
-    asset_id = fields.UUID(required=True)
-    valuation_id = fields.UUID(required=True)
-    version = fields.Integer(required=True)
-    as_of = fields.Date(required=True)
-    valid_until = fields.Date(required=True)
-    county = fields.String(required=True)
-    area_ha = rate(required=True)
-    title_until = fields.Date(required=True)
-    crediting_until = fields.Date(required=True)
-    hazards = fields.Dict(required=True)
-    forecast_tonnes = Quantity(places=3, required=True)
-    free_tonnes = Quantity(places=3, required=True)
-    pledged_tonnes = Quantity(places=3, required=True)
-    spot_price = money(required=True)
-    pv_mean = money(required=True)
-    pv_p05 = money(required=True)
-    pv_p10 = money(required=True)
-    pv_p50 = money(required=True)
-    pv_p90 = money(required=True)
-    pv_p95 = money(required=True)
-    liquidity_haircut = rate(required=True)
-    unverified_parameters = Names(required=True)
-    received_at = Moment(required=True)
-
-
-class ApprovalResponse(Base):
-    """Something that waits for a second person."""
-
-    id = fields.UUID(required=True)
-    action = fields.String(required=True)
-    subject = fields.UUID(required=True)
-    payload = fields.Dict(required=True)
-    payload_hash = fields.String(required=True)
-    maker = fields.String(required=True)
-    state = fields.String(required=True)
-    expires_at = Moment(required=True)
-
-
 LOAN_PAGE = page_of(LoanSummary(), "LoanPage")
-VALUATION_PAGE = page_of(ValuationResponse(), "ValuationPage")
-APPROVAL_PAGE = page_of(ApprovalResponse(), "ApprovalPage")

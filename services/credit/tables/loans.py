@@ -1,6 +1,5 @@
-"""Tables of the credit database, and the queries that several actions share."""
+"""Loans, their legs, their history and their money."""
 
-from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -8,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, case, func, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from shared import db
+from services.credit.tables.base import Base, one_of
 from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, TonnesColumn, Versioned
 
 #: Every state a loan can be in. What leads from one to another stands in actions/states.py.
@@ -34,63 +33,6 @@ STATES = (
 )
 
 
-class Base(DeclarativeBase):
-    """The credit service's own metadata."""
-
-    metadata = db.metadata()
-
-
-def _one_of(column: str, values: Iterable[str]) -> str:
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
-
-
-# -- copies of what the register tells everybody ----------------------------------------------------------------------
-
-
-class Valuation(Base):
-    """The latest valuation of a forest, as the register published it."""
-
-    __tablename__ = "valuations"
-
-    asset_id: Mapped[UUID] = mapped_column(primary_key=True)
-    valuation_id: Mapped[UUID]
-    version: Mapped[int]
-    as_of: Mapped[date]
-    valid_until: Mapped[date]
-    county: Mapped[str] = mapped_column(String(64))
-    area_ha: Mapped[RateColumn]
-    longitude: Mapped[RateColumn]
-    latitude: Mapped[RateColumn]
-    title_until: Mapped[date]
-    crediting_until: Mapped[date]
-    #: Name and share of each species, decimal strings.
-    species: Mapped[list[Any]] = mapped_column(JSONB)
-    #: Yearly probability of each peril, decimal strings.
-    hazards: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    #: Net tonnes of each verification date, decimal strings.
-    removals: Mapped[list[Any]] = mapped_column(JSONB)
-    #: Sum of the mean removals: what a pledge of tonnes is a share of.
-    forecast_tonnes: Mapped[TonnesColumn]
-    free_tonnes: Mapped[TonnesColumn]
-    pledged_tonnes: Mapped[TonnesColumn]
-    price_curve: Mapped[str] = mapped_column(String(128))
-    spot_price: Mapped[MoneyColumn]
-    pv_mean: Mapped[MoneyColumn]
-    pv_p05: Mapped[MoneyColumn]
-    pv_p10: Mapped[MoneyColumn]
-    pv_p50: Mapped[MoneyColumn]
-    pv_p90: Mapped[MoneyColumn]
-    pv_p95: Mapped[MoneyColumn]
-    liquidity_haircut: Mapped[RateColumn]
-    inputs_hash: Mapped[str] = mapped_column(String(128))
-    parameters_hash: Mapped[str] = mapped_column(String(128))
-    unverified_parameters: Mapped[list[Any]] = mapped_column(JSONB)
-    received_at: Mapped[Moment]
-
-
-# -- loans ------------------------------------------------------------------------------------------------------------
-
-
 class Loan(Versioned, Base):
     """A loan, from its application on: what was asked, where it stands, and what flowed.
 
@@ -102,7 +44,7 @@ class Loan(Versioned, Base):
     __tablename__ = "loans"
     __table_args__ = (
         Index("ix_loans_institution_state_id", "institution", "state", "id"),
-        CheckConstraint(_one_of("state", STATES), name="state"),
+        CheckConstraint(one_of("state", STATES), name="state"),
         CheckConstraint("amount > 0 AND term_months > 0 AND grace_months BETWEEN 0 AND term_months - 1", name="terms"),
         CheckConstraint("guaranteed_share BETWEEN 0 AND 1", name="guaranteed_share"),
         CheckConstraint("disbursed = 0 OR disbursed = amount", name="disbursed_whole"),
@@ -217,7 +159,7 @@ class LoanAsset(Base):
     __table_args__ = (
         CheckConstraint("tonnes > 0", name="tonnes"),
         CheckConstraint(
-            _one_of("pledge_state", ("none", "placed", "released", "frozen", "enforced")), name="pledge_state"
+            one_of("pledge_state", ("none", "placed", "released", "frozen", "enforced")), name="pledge_state"
         ),
         CheckConstraint("pledge_state = 'none' OR pledge_id IS NOT NULL", name="pledge_has_id"),
     )
@@ -241,7 +183,7 @@ class LoanCover(Base):
 
     __tablename__ = "loan_covers"
     __table_args__ = (
-        CheckConstraint(_one_of("state", ("none", "asked", "quoted", "refused", "bound", "lapsed")), name="state"),
+        CheckConstraint(one_of("state", ("none", "asked", "quoted", "refused", "bound", "lapsed")), name="state"),
         CheckConstraint("state NOT IN ('quoted', 'bound') OR cover_id IS NOT NULL", name="cover_id"),
         CheckConstraint("state NOT IN ('bound', 'lapsed') OR policy_id IS NOT NULL", name="policy_id"),
     )
@@ -268,7 +210,7 @@ class LoanGuarantee(Base):
     __tablename__ = "loan_guarantees"
     __table_args__ = (
         CheckConstraint(
-            _one_of("state", ("none", "asked", "reserved", "refused", "issued", "released", "called", "paid")),
+            one_of("state", ("none", "asked", "reserved", "refused", "issued", "released", "called", "paid")),
             name="state",
         ),
         CheckConstraint("state IN ('none', 'asked', 'refused') OR guarantee_id IS NOT NULL", name="guarantee_id"),
@@ -285,35 +227,6 @@ class LoanGuarantee(Base):
     expires_at: Mapped[Moment | None]
     claim_until: Mapped[date | None]
     reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
-
-
-class Decision(Base):
-    """One judgement of a loan with everything it stood on, so that it can be made again to the byte."""
-
-    __tablename__ = "decisions"
-    __table_args__ = (
-        CheckConstraint(_one_of("kind", ("application", "referral", "offer")), name="kind"),
-        CheckConstraint(_one_of("outcome", ("approve", "refer", "decline")), name="outcome"),
-    )
-
-    id: Mapped[Id]
-    institution: Mapped[Institution]
-    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    outcome: Mapped[str] = mapped_column(String(16))
-    decided_at: Mapped[Moment]
-    #: Date whose parameters were in force.
-    decided_on: Mapped[date]
-    inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    result: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    #: SHA-256 of the canonical JSON of inputs and of result.
-    inputs_hash: Mapped[str] = mapped_column(String(64))
-    result_hash: Mapped[str] = mapped_column(String(64))
-    artefact_hash: Mapped[str] = mapped_column(String(64))
-    parameters_digest: Mapped[str] = mapped_column(String(64))
-
-    #: Says that the loan is written first.
-    loan: Mapped[Loan] = relationship()
 
 
 class LoanHistory(Base):
@@ -346,7 +259,7 @@ class LoanPayment(Base):
     __tablename__ = "loan_payments"
     __table_args__ = (
         UniqueConstraint("loan_id", "reference"),
-        CheckConstraint(_one_of("source", ("borrower", "insurance", "guarantee", "recovery")), name="source"),
+        CheckConstraint(one_of("source", ("borrower", "insurance", "guarantee", "recovery")), name="source"),
         CheckConstraint(
             "amount >= 0 AND principal >= 0 AND interest >= 0 AND costs >= 0 AND surplus >= 0", name="no_negative_money"
         ),
@@ -377,24 +290,9 @@ class LoanPayment(Base):
     balance: Mapped[MoneyColumn]
 
 
-# -- queries ----------------------------------------------------------------------------------------------------------
-
-
 def locked_loan(session: Session, loan_id: UUID) -> Loan | None:
     """Read and lock a loan for an event; None if this bank has none of that id."""
     return session.get(Loan, loan_id, with_for_update=True, populate_existing=True)
-
-
-def valuations_of(session: Session, asset_ids: Iterable[UUID], *, hold: bool = False) -> dict[UUID, Valuation]:
-    """Our copies of the latest valuations of assets; an asset that was never valued is not in it.
-
-    With `hold` no later valuation can come in before this transaction ends: whoever pays out on a valuation is found by
-    the test of the next one.
-    """
-    query = select(Valuation).where(Valuation.asset_id.in_(list(asset_ids))).order_by(Valuation.asset_id)
-    query = query.execution_options(populate_existing=True)
-    rows = session.scalars(query.with_for_update(read=True) if hold else query)
-    return {row.asset_id: row for row in rows}
 
 
 def live_loans_on(session: Session, asset_id: UUID) -> list[UUID]:
@@ -433,12 +331,6 @@ def book(session: Session, county: str, without: UUID) -> tuple[Decimal, Decimal
         ).where(Loan.state.in_(IN_BOOK), Loan.id != without)
     ).one()
     return Decimal(whole), Decimal(there)
-
-
-def latest_decision(session: Session, loan_id: UUID) -> Decision | None:
-    """The judgement a loan stands on now."""
-    newest = select(Decision).where(Decision.loan_id == loan_id).order_by(Decision.decided_at.desc()).limit(1)
-    return session.scalars(newest).first()
 
 
 def payment_of(session: Session, loan_id: UUID, reference: UUID) -> LoanPayment | None:

@@ -1,0 +1,11 @@
+"""The HTTP door of credit, a blueprint for each noun: translate, nothing else."""
+
+from services.credit.routes import approvals, loans, scores, servicing, valuations
+
+BLUEPRINTS = (
+    scores.blp,
+    loans.blp,
+    servicing.blp,
+    valuations.blp,
+    approvals.blp,
+)

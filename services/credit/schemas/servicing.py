@@ -1,0 +1,70 @@
+"""Money of a loan: what comes in, what fell due."""
+
+from marshmallow import fields, validate
+
+from services.credit.schemas.common import money
+from shared.fields import Base, Money, Text
+
+
+class RepaymentRequest(Base):
+    """Money from the borrower."""
+
+    amount = Money(required=True)
+
+
+class DefaultRequest(Base):
+    """On what ground the loan is in default."""
+
+    ground = fields.String(
+        required=True,
+        validate=validate.OneOf(["overdue", "insolvency", "misuse", "cross_default", "unlikely_to_pay"]),
+    )
+    comment = Text(required=True, max_length=1000)
+
+
+class RecoveryRequest(Base):
+    """Money recovered after default, and what recovering it cost."""
+
+    amount = Money(required=True)
+    costs = Money(required=True, minimum="0.00")
+    source = fields.String(required=True, validate=validate.OneOf(["carbon", "insurance", "borrower"]))
+
+
+class PaymentEntry(Base):
+    """Money that came in."""
+
+    id = fields.UUID(required=True)
+    source = fields.String(required=True, metadata={"enum": ["borrower", "insurance", "guarantee", "recovery"]})
+    origin = fields.String(required=True)
+    reference = fields.UUID(required=True)
+    received_on = fields.Date(required=True)
+    amount = money(required=True)
+    costs = money(required=True)
+    principal = money(required=True)
+    interest = money(required=True)
+    surplus = money(required=True)
+    bank_part = money(required=True)
+    balance = money(required=True)
+
+
+class PaymentsResponse(Base):
+    """The ledger of a loan, oldest first."""
+
+    items = fields.List(fields.Nested(PaymentEntry()), required=True)
+
+
+class InstalmentEntry(Base):
+    """One instalment as agreed."""
+
+    number = fields.Integer(required=True)
+    due_on = fields.Date(required=True, allow_none=True)
+    principal = money(required=True)
+    interest = money(required=True)
+    balance = money(required=True)
+
+
+class ScheduleResponse(Base):
+    """Instalments of a loan by month; principal sums to the amount."""
+
+    repayment = fields.String(required=True)
+    items = fields.List(fields.Nested(InstalmentEntry()), required=True)

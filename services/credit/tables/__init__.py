@@ -1,0 +1,41 @@
+"""Tables of the credit database, by noun, and the queries that several actions share."""
+
+from services.credit.tables.base import Base
+from services.credit.tables.decisions import Decision, latest_decision
+from services.credit.tables.loans import (
+    IN_BOOK,
+    STATES,
+    Loan,
+    LoanAsset,
+    LoanCover,
+    LoanGuarantee,
+    LoanHistory,
+    LoanPayment,
+    book,
+    live_loans_on,
+    locked_loan,
+    payment_of,
+    payments_of,
+)
+from services.credit.tables.valuations import Valuation, valuations_of
+
+__all__ = [
+    "IN_BOOK",
+    "STATES",
+    "Base",
+    "Decision",
+    "Loan",
+    "LoanAsset",
+    "LoanCover",
+    "LoanGuarantee",
+    "LoanHistory",
+    "LoanPayment",
+    "Valuation",
+    "book",
+    "latest_decision",
+    "live_loans_on",
+    "locked_loan",
+    "payment_of",
+    "payments_of",
+    "valuations_of",
+]
