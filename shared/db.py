@@ -22,7 +22,7 @@ _NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-# Column types, used verbatim in every tables.py.
+# Column types, used verbatim in every service's tables.
 Id = Annotated[UUID, mapped_column(primary_key=True, default=uuid7)]
 Institution = Annotated[str, mapped_column(String(64), index=True)]
 MoneyColumn = Annotated[Decimal, mapped_column(Numeric(18, 2))]
