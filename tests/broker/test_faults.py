@@ -11,6 +11,8 @@ from shared import kafka
 from shared.relay import BrokerError, Message
 from shared.settings import Settings
 from tests.broker.conftest import (
+    PATIENCE,
+    SOON,
     TOPIC,
     Broker,
     effects,
@@ -58,13 +60,13 @@ def test_a_batch_over_a_spoilt_connection_is_settled_in_time_and_the_sender_lets
         acknowledged = True  # over a new connection, where there can be one
     except BrokerError:
         acknowledged = False
-    assert time.monotonic() - began < 1.5 + 1.5
+    assert time.monotonic() - began < SOON
     assert not (acknowledged and mode in (Mode.BLACK_HOLE, Mode.RESET))
     began = time.monotonic()
     sender.close()
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < SOON
     proxy.spoil(Mode.RESET)
-    assert eventually(lambda: {t for t in threading.enumerate() if t.name != "proxy"} <= before, 5)
+    assert eventually(lambda: {t for t in threading.enumerate() if t.name != "proxy"} <= before)
 
 
 @pytest.mark.parametrize("mode", [Mode.BLACK_HOLE, Mode.RESET])
@@ -78,7 +80,7 @@ def test_a_broker_that_cannot_be_reached_costs_seconds_and_no_threads(
         began = time.monotonic()
         with pytest.raises(BrokerError):
             ask(through)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < SOON
     assert {t for t in threading.enumerate() if t.name != "proxy"} <= before
 
 
@@ -96,7 +98,7 @@ def test_events_pass_through_every_kind_of_trouble(here: Database, through: Sett
             time.sleep(seconds)
             proxy.spoil(Mode.RESET)
             proxy.spoil(Mode.PASS)
-        assert eventually(lambda: counts["applied"] == 100, 40)
+        assert eventually(lambda: counts["applied"] == 100)
         assert eventually(lambda: unsent(here) == 0)
     assert effects(here) == story(loans, 5)
 
@@ -126,7 +128,7 @@ def test_a_client_that_went_deaf_is_replaced(
     monkeypatch.setattr(kafka, "DEAF", 1.0)
     write(here, withdrawn(uuid4(), "1"))
     with working(configured) as worker:
-        assert eventually(lambda: worker.door.consumer.counts["applied"] == 1, 20)
+        assert eventually(lambda: worker.door.consumer.counts["applied"] == 1)
     assert Deaf.made == 2
 
 
@@ -138,12 +140,12 @@ def test_a_commit_that_fails_in_a_rebalance_is_no_failure(here: Database, config
     def slow(session: object, event: object) -> None:
         handle(session, event)  # type: ignore[arg-type]
         busy.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     consumer.handlers = {type(withdrawn(loan, "")): slow}
     write(here, *(withdrawn(loan, str(n)) for n in range(1, 6)))
     with working(configured, consumer) as first:
-        assert busy.wait(20)
+        assert busy.wait(PATIENCE)
         with working(configured, parts="consume"):
             time.sleep(2.5)  # the group waits for the first to join again, and then no longer
             go_on.set()

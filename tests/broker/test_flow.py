@@ -14,6 +14,7 @@ from shared.events import TOPICS
 from shared.relay import BrokerError, Relay, acquire
 from shared.settings import Settings
 from tests.broker.conftest import (
+    SOON,
     Broker,
     effects,
     eventually,
@@ -131,7 +132,7 @@ def test_writes_go_on_while_the_broker_is_down(broker: Broker, here: Database, c
         broker.stop()
         began = time.monotonic()
         write_story(here, loans, 2, first=3)
-        assert time.monotonic() - began < 1.0, "a write waited for the broker"
+        assert time.monotonic() - began < SOON, "a write waited for the broker"
         time.sleep(2.0)
         write_story(here, loans, 2, first=5)
         assert unsent(here) == 40
@@ -154,7 +155,7 @@ def test_an_empty_cluster_in_its_place_is_filled_again(broker: Broker, here: Dat
         second = kafka.cluster_id(configured)
         assert second != first
         with here.worker_sessions() as session:
-            assert eventually(lambda: sum(inbox.offsets(session, second).values()) >= 390, 10)
+            assert eventually(lambda: sum(inbox.offsets(session, second).values()) >= 390)
     assert effects(here) == story(loans, 13)
     sent = on_topic(configured)
     assert len(ids(sent)) == 390
@@ -178,7 +179,7 @@ def test_a_cluster_with_another_number_of_partitions_is_read_whole(
         assert eventually(lambda: counts["applied"] == 80)
         assert eventually(lambda: unsent(here) == 0)
         sent = on_topic(configured)
-        assert eventually(lambda: _offsets(here, configured) == {r.partition: r.offset + 1 for r in sent}, 10)
+        assert eventually(lambda: _offsets(here, configured) == {r.partition: r.offset + 1 for r in sent})
         write_story(here, loans, 1, first=5)
         assert eventually(lambda: counts["applied"] == 100)
     assert effects(here) == story(loans, 5)
@@ -199,25 +200,27 @@ def test_two_consumers_of_a_group_share_the_work_and_a_rebalance_loses_nothing(
     with working(configured) as first:
         write_story(here, loans, 3)
         assert eventually(lambda: first.door.consumer.counts["applied"] == 180)
-        done = threading.Event()
+        rounds, enough = [3], threading.Event()
 
         def go_on() -> None:
-            for round_ in range(4, 24):
-                write_story(here, loans, 1, first=round_)
-                time.sleep(0.15)
-            done.set()
+            while not enough.wait(0.15):
+                rounds.append(rounds[-1] + 1)
+                write_story(here, loans, 1, first=rounds[-1])
 
         writer = threading.Thread(target=go_on)
         writer.start()
-        with working(configured, parts="consume") as second:
-            assert eventually(lambda: second.door.consumer.counts["applied"] > 0, 15)
-            shared = first.door.consumer.counts["applied"]
-            assert eventually(lambda: first.door.consumer.counts["applied"] > shared, 5)
-        writer.join()
-        everything = 60 * 23
+        try:
+            with working(configured, parts="consume") as second:
+                assert eventually(lambda: second.door.consumer.counts["applied"] > 0)
+                shared = first.door.consumer.counts["applied"]
+                assert eventually(lambda: first.door.consumer.counts["applied"] > shared)
+        finally:
+            enough.set()
+            writer.join()
+        everything = 60 * rounds[-1]
         assert eventually(lambda: number(here, "SELECT count(*) FROM effects") >= everything)
         assert first.door.consumer.counts["applied"] + second.door.consumer.counts["applied"] == everything
-    assert effects(here) == story(loans, 23)
+    assert effects(here) == story(loans, rounds[-1])
 
 
 def test_a_consumer_that_is_told_to_stop_stops_soon(here: Database, configured: Settings) -> None:
@@ -225,7 +228,7 @@ def test_a_consumer_that_is_told_to_stop_stops_soon(here: Database, configured: 
     with working(configured) as worker:
         assert eventually(lambda: worker.door.consumer.counts["applied"] == 1)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
 
 
 def test_the_checksums_are_computed_in_c() -> None:

@@ -43,7 +43,7 @@ def test_a_consumer_killed_before_it_commits_to_the_broker_does_nothing_twice(
     write_story(here, loans, 10)
     with working(configured, parts="relay"):
         assert eventually(lambda: unsent(here) == 0)
-        assert start("die-before-commit", configured, "40").wait(40) == -signal.SIGKILL
+        assert start("die-before-commit", configured, "40").wait() == -signal.SIGKILL
     applied = number(here, "SELECT count(*) FROM effects")
     assert 40 <= applied < 100
     with working(configured, parts="consume") as worker:
@@ -70,7 +70,7 @@ def test_a_relay_that_slept_finds_its_successor_and_leaves(here: Database, confi
         assert eventually(lambda: unsent(here) == 0)
         write_story(here, loans, 5, first=6)
         sleeper.send(signal.SIGCONT)
-        assert sleeper.wait(10) != 0
+        assert sleeper.wait() != 0
         assert "has taken over" in sleeper.said() or "terminating connection" in sleeper.said()
         write_story(here, loans, 1, first=11)
         assert eventually(lambda: worker.door.consumer.counts["applied"] == 220)
@@ -95,7 +95,7 @@ def test_a_worker_told_to_end_at_any_moment_ends_well(here: Database, configured
         worker.send(signal.SIGTERM)
         workers.append(worker)
     for worker in workers:
-        assert worker.wait(10) == 0, worker.said()
+        assert worker.wait() == 0, worker.said()
     with working(configured):
         assert eventually(lambda: number(here, "SELECT count(*) FROM effects") == 80)
         assert eventually(lambda: unsent(here) == 0)
@@ -108,7 +108,7 @@ def test_a_worker_without_a_broker_waits_and_ends_when_told(here: Database, star
     assert worker.says("the broker does not answer"), worker.said()
     assert worker.popen.poll() is None
     worker.send(signal.SIGTERM)
-    assert worker.wait(12) == 0, worker.said()
+    assert worker.wait() == 0, worker.said()
     assert unsent(here) == 1
 
 
@@ -116,7 +116,7 @@ def test_a_consumer_that_is_silent_ends_its_process(here: Database, configured: 
     write(here, withdrawn(uuid4(), "1"))
     worker = start("deaf", configured)
     assert worker.says("in the handler"), worker.said()
-    assert worker.wait(15) == 1
+    assert worker.wait() == 1
     assert "the consumer gives no sign of life" in worker.said()
     assert effects(here) == {}
 

@@ -139,7 +139,7 @@ def blueprint(switch: Switch) -> Blueprint:
         note = made(session, body)
         session.flush()
         switch.arrived.release()
-        assert switch.go.wait(20)
+        assert switch.go.wait(60)
         if switch.failures:
             raise switch.failures.pop()
         return note

@@ -99,7 +99,7 @@ def test_of_two_at_once_exactly_one_decides(credit_db, sealed, asked) -> None:
     met, outcomes = threading.Barrier(8), []
 
     def one(checker: str) -> None:
-        met.wait(20)
+        met.wait(60)
         try:
             outcomes.append(decide(credit_db, sealed, asked, checker=checker, approve=checker < "c4"))
         except ConflictError:
@@ -109,7 +109,7 @@ def test_of_two_at_once_exactly_one_decides(credit_db, sealed, asked) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(outcomes) == sorted([*states(credit_db, asked), *["refused"] * 7])
 
 
@@ -127,7 +127,7 @@ def test_two_requests_at_once_leave_one_open(credit_db, sealed) -> None:
     subject, met, failed = uuid4(), threading.Barrier(4), []
 
     def one() -> None:
-        met.wait(20)
+        met.wait(60)
         try:
             ask(credit_db, sealed, subject)
         except IntegrityError as error:
@@ -137,7 +137,7 @@ def test_two_requests_at_once_leave_one_open(credit_db, sealed) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert states(credit_db, subject).count("open") == 1
     assert set(failed) <= {"23505"}, "the door makes a 409 of it"
 

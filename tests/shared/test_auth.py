@@ -352,14 +352,14 @@ def test_the_first_requests_all_wait_for_the_first_reading(tmp_path: Path) -> No
     verifier, seen = Verifier(SlowKeys(str(issuer.jwks)), ISSUER, AUDIENCE), []
 
     def ask() -> None:
-        started.wait(10)
+        started.wait(60)
         seen.append(verifier.principal(f"Bearer {issuer.token()}").subject)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for one in threads:
         one.start()
     for one in threads:
-        one.join(20)
+        one.join(60)
     assert seen == ["ann"] * 8
 
 
@@ -413,7 +413,7 @@ def https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServe
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_keys_come_over_https_and_a_redirect_is_not_followed(https: Any) -> None:

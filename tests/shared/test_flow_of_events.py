@@ -136,7 +136,7 @@ def test_two_transactions_of_one_aggregate_wait_for_each_other(credit_db, relayi
     first_wrote = threading.Event()
 
     def second() -> None:
-        first_wrote.wait(5)
+        first_wrote.wait(60)
         put(credit_db, withdrawn(loan, "second"))
         order.append("second")
 
@@ -149,7 +149,7 @@ def test_two_transactions_of_one_aggregate_wait_for_each_other(credit_db, relayi
         first_wrote.set()
         thread.join(0.3)
         assert order == []
-    thread.join(5)
+    thread.join(60)
     relaying.drain()
     assert [b'"first"' in (m.value or b"") for m in broker.log] == [True, False]
 
@@ -464,7 +464,7 @@ def test_two_consumers_of_one_event_apply_it_once(credit_db) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(seen) == 1
 
 
@@ -506,7 +506,7 @@ def test_chains_of_institutions_grow_apart_under_many_threads(credit_db, sealed)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     for n in range(2):
         with credit_db.sessions() as session:
             assert audit.verify(session, f"bank-{n}") is None

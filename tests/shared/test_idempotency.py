@@ -101,7 +101,7 @@ def test_twenty_at_once_make_one_row_and_the_others_hear_so(notes: Notes) -> Non
     same, met = key(), threading.Barrier(20)
 
     def ask(_: int) -> Any:
-        met.wait(20)
+        met.wait(60)
         return notes.make(headers=same)
 
     with ThreadPoolExecutor(20) as pool:
@@ -122,11 +122,11 @@ def test_while_a_request_is_answered_its_repeat_is_told_to_wait(notes: Notes) ->
     same, answers = key(), []
     working = threading.Thread(target=lambda: answers.append(notes.post("/v1/troubles", note(), headers=same)))
     working.start()
-    assert notes.switch.arrived.acquire(timeout=20)
+    assert notes.switch.arrived.acquire(timeout=60)
     problem(notes.post("/v1/troubles", note(), headers=same), 409)
     assert notes.make("another", headers=key()).status_code == 201, "other keys are not held up"
     notes.switch.go.set()
-    working.join(20)
+    working.join(60)
     assert answers[0].status_code == 201
     assert notes.post("/v1/troubles", note(), headers=same).headers["Idempotency-Replayed"] == "true"
     assert notes.left()["notes"] == 2

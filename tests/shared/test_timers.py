@@ -125,7 +125,7 @@ def test_under_two_workers_each_timer_fires_once(credit_db, sealed) -> None:
     met, failures = threading.Barrier(3), []
 
     def work() -> None:
-        met.wait(20)
+        met.wait(60)
         try:
             run(credit_db)
         except BaseException as error:

@@ -375,7 +375,7 @@ def test_of_two_changes_of_the_same_version_at_once_one_is_made(notes: Notes) ->
     where, met = notes.make(amount="1.00").headers["Location"], threading.Barrier(8)
 
     def double(_: int) -> int:
-        met.wait(20)
+        met.wait(60)
         return notes.post(where + "/doubling", headers={"If-Match": '"v1"'}).status_code
 
     with ThreadPoolExecutor(8) as pool:
@@ -540,7 +540,7 @@ def deadlock(notes: Notes) -> OperationalError:
     def lock(first: int, second: int) -> None:
         with notes.admin.connect() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": first})
-            met.wait(10)
+            met.wait(60)
             try:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": second})
             except OperationalError as error:
@@ -550,7 +550,7 @@ def deadlock(notes: Notes) -> OperationalError:
     for one in pair:
         one.start()
     for one in pair:
-        one.join(20)
+        one.join(60)
     assert db.is_passing(lost[0])
     return lost[0]
 
@@ -592,10 +592,10 @@ def test_a_connection_that_dies_in_the_middle_is_tried_again(notes: Notes) -> No
     answers: list[Any] = []
     working = threading.Thread(target=lambda: answers.append(notes.post("/v1/troubles", note())))
     working.start()
-    assert notes.switch.arrived.acquire(timeout=20)
+    assert notes.switch.arrived.acquire(timeout=60)
     kill(notes)
     notes.switch.go.set()
-    working.join(30)
+    working.join(60)
     assert answers[0].status_code == 201
     assert notes.switch.calls == 2
     assert notes.left() == ONE

@@ -22,7 +22,7 @@ from deploy.stack import Stack, running
 ROOT = Path(__file__).parents[2]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 180.0) -> Any:
     """Wait until something holds; its last value."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:
@@ -79,7 +79,7 @@ class Command:
         with open(f"/proc/self/fd/{self.output.fileno()}", "rb") as reader:
             return reader.read().decode(errors="replace")
 
-    def says(self, what: str, seconds: float = 120.0) -> None:
+    def says(self, what: str, seconds: float = 180.0) -> None:
         """Wait until it has said something; fail, with what it said instead, if it ends or goes on without."""
         eventually(lambda: what in self.said() or self.process.poll() is not None, seconds)
         assert what in self.said(), self.said()
@@ -87,7 +87,7 @@ class Command:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 60.0) -> int:
+    def wait(self, seconds: float = 180.0) -> int:
         """Its exit code."""
         return self.process.wait(seconds)
 
@@ -102,7 +102,7 @@ def heartwood(*arguments: str | Path, **more: Any) -> tuple[int, str]:
     """Run a command to its end: exit code and what it printed."""
     command = Command(*arguments, **more)
     try:
-        return command.wait(90), command.said()
+        return command.wait(180), command.said()
     finally:
         command.end()
 

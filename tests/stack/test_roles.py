@@ -248,13 +248,13 @@ def written_to(pid: int) -> set[str]:
 
 def test_the_roles_of_the_containers_carry_loans_through_every_leg(site: Site) -> None:
     for process in [site.run("migrate", service) for service in SERVICES]:
-        assert process.popen.wait(90) == 0, process.said()
+        assert process.popen.wait(180) == 0, process.said()
     for process in [site.run("migrate", service) for service in SERVICES]:
-        assert process.popen.wait(90) == 0, "a second time changes nothing"
+        assert process.popen.wait(180) == 0, "a second time changes nothing"
     running = {(role, service): site.run(role, service) for role in ("work", "serve") for service in SERVICES}
     for (role, service), process in running.items():
         said = process.said
-        assert eventually(lambda r=role, s=service: site.is_ready(r, s), 120), (process.name, said())
+        assert eventually(lambda r=role, s=service: site.is_ready(r, s), 180), (process.name, said())
 
     story = Story(site, Account(Console(quiet=True)), short_plan(0))  # type: ignore[arg-type]
     story.register()
@@ -273,7 +273,7 @@ def test_the_roles_of_the_containers_carry_loans_through_every_leg(site: Site) -
     for process in running.values():
         process.popen.send_signal(signal.SIGTERM)
     for process in running.values():
-        assert process.popen.wait(60) == 0, (process.name, process.said())
+        assert process.popen.wait(180) == 0, (process.name, process.said())
     for process in running.values():
         for line in process.said().splitlines():
             assert isinstance(json.loads(line), dict), "a line of the log is a JSON object"
@@ -284,19 +284,19 @@ def test_the_roles_of_the_containers_carry_loans_through_every_leg(site: Site) -
 
 @pytest.mark.parametrize("role", ["serve", "work"])
 def test_an_order_to_stop_is_heard_at_any_moment(site: Site, role: str) -> None:
-    site.run("migrate", "guarantee").popen.wait(90)
+    site.run("migrate", "guarantee").popen.wait(180)
     for moment in range(5):
         process = site.run(role, "guarantee")
         time.sleep(random.uniform(moment, moment + 1))
         process.popen.send_signal(signal.SIGTERM)
-        code = process.popen.wait(60)
+        code = process.popen.wait(180)
         # The interpreter itself, before it has read the program, just dies of it.
         assert code == 0 or (code == -signal.SIGTERM and process.said() == ""), (code, process.said())
         assert "Traceback" not in process.said()
     process = site.run(role, "guarantee")
-    assert eventually(lambda: site.is_ready(role, "guarantee"), 120)
+    assert eventually(lambda: site.is_ready(role, "guarantee"), 180)
     process.popen.send_signal(signal.SIGTERM)
-    assert process.popen.wait(60) == 0
+    assert process.popen.wait(180) == 0
 
 
 @pytest.mark.parametrize("role", ["serve", "work"])
@@ -306,7 +306,7 @@ def test_a_wrong_schema_is_refused_with_the_command_to_run(site: Site, role: str
     address.write_text(site.postgres.url("credit_owner", "bare"))
     name = "HEARTWOOD_DATABASE_URL_FILE" if role == "serve" else "HEARTWOOD_WORKER_DATABASE_URL_FILE"
     process = site.run(role, "credit", **{name: str(address)})
-    assert process.popen.wait(60) == 1
+    assert process.popen.wait(180) == 1
     assert process.said().count("\n") == 1
     assert "the credit database is at nothing" in process.said()
     assert "run `heartwood migrate credit` with this version of the code" in process.said()
@@ -325,19 +325,19 @@ def test_what_production_must_not_have_is_refused_in_one_line(
     site: Site, role: str, changes: dict[str, str], what: str
 ) -> None:
     process = site.run(role, "sink", **changes)
-    assert process.popen.wait(60) == 1
+    assert process.popen.wait(180) == 1
     assert process.said().count("\n") == 1
     assert what in process.said()
 
 
 @pytest.mark.parametrize(("role", "name"), [("serve", "HEARTWOOD_PORT"), ("work", "HEARTWOOD_METRICS_PORT")])
 def test_a_taken_port_is_refused_in_one_line(site: Site, role: str, name: str) -> None:
-    assert site.run("migrate", "guarantee").popen.wait(90) == 0
+    assert site.run("migrate", "guarantee").popen.wait(180) == 0
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         process = site.run(role, "guarantee", HEARTWOOD_MODE="development", **{name: port})
-        assert process.popen.wait(60) == 1
+        assert process.popen.wait(180) == 1
     assert process.said().count("\n") == 1, process.said()
     assert f"the port is taken: set {name.replace('METRICS_', '')}" in process.said()
