@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import imports
 from services.sink.actions.assets import AssetFacts
+from services.sink.actions.certificates import certify_liens
 from services.sink.actions.files import Row, request_of
 from services.sink.actions.pledges import enforce_pledges, freeze_pledges, place_pledges, release_pledges
 from services.sink.actions.valuations import revalue_register
@@ -129,6 +130,6 @@ HANDLERS: dict[type[Event], Handler] = {
     LoanDefaulted: on_loan_defaulted,
     EnforcementOrdered: on_enforcement_ordered,
 }
-TIMERS: dict[str, TimerHandler] = {}
+TIMERS: dict[str, TimerHandler] = {"certify_liens": certify_liens}
 JOBS: dict[str, Step] = {"import": import_step, "revalue": revalue_register}
 DOOR = Door(Consumer("sink", HANDLERS, tenant_of), TIMERS, JOBS)

@@ -146,7 +146,6 @@ def _ids(service: str, database: Database, loan_id: str) -> dict[str, str]:
         found["valuation_id"] = valued["items"][0]["id"]
         lines = body(owner.get(f"/v1/zero-carbon-accounts/{found['account_id']}/entries"))
         found["entry_id"] = lines["items"][0]["id"]
-        found["certificate_code"] = body(owner.get(f"/v1/compensation-orders/{found['order_id']}"))["certificate_code"]
         for asset in body(owner.get("/v1/assets"))["items"]:
             for measured in body(owner.get(f"/v1/assets/{asset['id']}/measurements"))["items"]:
                 found["measurement_id"] = measured["id"]

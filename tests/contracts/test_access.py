@@ -32,7 +32,7 @@ LISTS = [
 #: Whoever holds the code of a certificate may see what it certifies.
 PUBLIC_IDS = {
     *("asset_id", "valuation_id", "curve_id", "history_id", "measurement_id", "planting_id", "project_id", "duty_id"),
-    *("code", "certificate_code"),
+    "code",
 }
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),

@@ -125,8 +125,8 @@ def test_the_procedure_goes_from_assessed_by_paid_to_discharged_with_a_certifica
     assert recorded["state"] == "paid"
     done = body(bureau(sink_db).post(f"{path}/discharge", If_Match=tag(recorded)))
     assert done["state"] == "discharged"
-    certificate = body(member(sink_db).get(f"/v1/compensation-certificates/{done['certificate_code']}"))
-    assert certificate["valid"]
+    certificate = body(member(sink_db).get(f"/v1/certificates/{done['certificate_code']}"))
+    assert certificate["state"] == "valid"
     assert certificate["content"]["kind"] == "land_use"
     assert certificate["content"]["tonnes"] == made["equal_tonnes"]
     with sealed(sink_db.sessions, BUREAU) as session:

@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from services.sink.actions.certificates import CODE_PATTERN, digest
 from services.sink.actions.orders import record_receipt, retire_order
 from services.sink.actions.settlement import ShortError, available
 from services.sink.actions.units import retire_credits
-from services.sink.certificates import CODE_PATTERN, digest
 from services.sink.tables import Asset, CompensationOrder, Retirement
 from shared import clock
 from shared.errors import RefusalError, StateError
@@ -81,20 +81,20 @@ def test_a_paid_order_retires_units_and_gets_a_certificate_that_anybody_verifies
     assert all(done["id"] in event.reason for event in told)
 
     insurer = client("sink", sink_db, "insurer", INSURER)
-    certificate = body(insurer.get(f"/v1/compensation-certificates/{done['certificate_code']}"))
-    assert certificate["valid"] is True
+    certificate = body(insurer.get(f"/v1/certificates/{done['certificate_code']}"))
+    assert certificate["state"] == "valid"
     assert certificate["content"]["beneficiary"] == "雁门大学"
     assert certificate["content"]["tonnes"] == "10.000"
     assert {one["retirement_id"] for one in certificate["content"]["retirements"]} == {
         str(event.retirement_id) for event in told
     }
-    assert body(insurer.get("/v1/compensation-certificates/HW-22222-22222-22222-22222"), 404)
+    assert body(insurer.get("/v1/certificates/HW-22222-22222-22222-22222"), 404)
 
 
 def test_the_page_of_a_certificate_prints_by_itself_and_runs_nothing(sink_db: Database, sealed: Any) -> None:
     issued(sink_db, sealed, "100")
     done = retired(sink_db, member(sink_db), beneficiary="<script>alert(1)</script>")
-    answer = member(sink_db).get(f"/v1/compensation-certificates/{done['certificate_code']}/page")
+    answer = member(sink_db).get(f"/v1/certificates/{done['certificate_code']}/page")
     assert answer.mimetype == "text/html"
     page = answer.get_data(as_text=True)
     assert "碳汇补偿证书" in page
@@ -110,21 +110,19 @@ def test_a_certificate_whose_text_or_retirements_changed_is_not_valid(sink_db: D
     issued(sink_db, sealed, "100")
     code = retired(sink_db, member(sink_db))["certificate_code"]
     with sink_db.owner.begin() as connection:
-        connection.execute(text("ALTER TABLE compensation_certificates NO FORCE ROW LEVEL SECURITY"))
+        connection.execute(text("ALTER TABLE certificates NO FORCE ROW LEVEL SECURITY"))
         changed = connection.scalar(
-            text(
-                "UPDATE compensation_certificates SET content = replace(content, '10.000', '99.000') RETURNING content"
-            )
+            text("UPDATE certificates SET content = replace(content, '10.000', '99.000') RETURNING content")
         )
-        connection.execute(text("ALTER TABLE compensation_certificates FORCE ROW LEVEL SECURITY"))
-    assert body(member(sink_db).get(f"/v1/compensation-certificates/{code}"))["valid"] is False
+        connection.execute(text("ALTER TABLE certificates FORCE ROW LEVEL SECURITY"))
+    assert body(member(sink_db).get(f"/v1/certificates/{code}"))["state"] == "void"
     with sink_db.owner.begin() as connection:
-        connection.execute(text("ALTER TABLE compensation_certificates NO FORCE ROW LEVEL SECURITY"))
+        connection.execute(text("ALTER TABLE certificates NO FORCE ROW LEVEL SECURITY"))
         # A forger who hashes anew still cannot make the register say what it does not.
-        connection.execute(text("UPDATE compensation_certificates SET content_hash = :h"), {"h": digest(changed)})
-        connection.execute(text("ALTER TABLE compensation_certificates FORCE ROW LEVEL SECURITY"))
-    assert body(member(sink_db).get(f"/v1/compensation-certificates/{code}"))["valid"] is False
-    page = member(sink_db).get(f"/v1/compensation-certificates/{code}/page").get_data(as_text=True)
+        connection.execute(text("UPDATE certificates SET content_hash = :h"), {"h": digest(changed)})
+        connection.execute(text("ALTER TABLE certificates FORCE ROW LEVEL SECURITY"))
+    assert body(member(sink_db).get(f"/v1/certificates/{code}"))["state"] == "void"
+    page = member(sink_db).get(f"/v1/certificates/{code}/page").get_data(as_text=True)
     assert "NOT VALID" in page
 
 
@@ -257,6 +255,6 @@ def test_a_refused_step_leaves_the_database_as_it_was(sink_db: Database, sealed:
     with pytest.raises(RefusalError), sealed(sink_db.sessions, BUREAU) as session:
         retire_order(session, UUID(made["id"]))
     with sink_db.owner.connect() as connection:
-        for table, rows in (("retirements", 1), ("compensation_retirements", 0), ("compensation_certificates", 0)):
+        for table, rows in (("retirements", 1), ("compensation_retirements", 0), ("certificates", 0)):
             connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
             assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == rows

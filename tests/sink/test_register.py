@@ -27,7 +27,7 @@ from shared.events.sink import (
     PledgeReleased,
 )
 from tests.conftest import Database, make_database
-from tests.harness import BANK, BUREAU, INSURER, OTHER_BANK, Client, body, client, deliver, published
+from tests.harness import BANK, BUREAU, OTHER_BANK, Client, body, client, deliver, published
 from tests.sink.examples import accepted, forests, read_asset, years_from_today
 from tests.sink.test_consumers import after, defaulted
 from tests.sink.test_ledger import by_account, forest, issue, pledge
@@ -217,59 +217,6 @@ def test_an_issuance_serves_the_liens_and_every_step_of_a_lien_names_its_serials
     assert other.post(path, {"tonnes": "1", "reason": "not mine"}, **tag).status_code == 404
 
 
-# -- certificates -----------------------------------------------------------------------------------------------------
-
-
-def test_a_certificate_says_what_stands_and_anybody_with_its_code_can_verify_it(
-    sink_db: Database, sealed: Any, officer: Client
-) -> None:
-    asset = forest(sink_db, sealed)
-    held = pledge(sink_db, sealed, asset, "20.5")
-    path = f"/v1/pledges/{held.id}/certificate"
-    first = body(officer.get(path))
-    assert first["current"]
-    assert (first["content"]["bank"], first["content"]["tonnes"], first["content"]["serials"]) == (BANK, "20.500", [])
-    issue(sink_db, sealed, asset, 30)
-    # The lien moved to issued units: the certificate of before is true of its day only.
-    assert not body(officer.get(path))["current"]
-    second = body(officer.post(path), 201)
-    assert second["code"] != first["code"]
-    (serials,) = second["content"]["serials"]
-    insurer = client("sink", sink_db, "insurer", INSURER)
-    seen = body(insurer.get(f"/v1/certificates/{second['code']}"))
-    assert seen == second
-    assert not body(insurer.get(f"/v1/certificates/{first['code']}"))["current"]
-    assert insurer.get(path).status_code == 404
-    for wrong in ("0" * 40, second["code"][:-1], second["code"].upper(), "%27"):
-        assert insurer.get(f"/v1/certificates/{wrong}").status_code == 404
-    page = officer.http.get(f"{path}/page", headers={"Authorization": f"Bearer {officer.bearer}"})
-    html = page.get_data(as_text=True)
-    assert (page.status_code, page.mimetype) == (200, "text/html")
-    assert serials in html
-    assert " ".join(re.findall("....", second["code"])) in html
-    assert "质押登记证明" in html
-    assert "Certificate of a lien" in html
-    assert not re.search(r"(src|href|url)\s*[=(]", html)
-    assert "style-src 'unsafe-inline'" in page.headers["Content-Security-Policy"]
-
-
-def test_a_certificate_cannot_be_changed_and_its_page_runs_nothing(
-    sink_db: Database, sealed: Any, officer: Client
-) -> None:
-    (asset,) = forests(sink_db, sealed, name="<script>alert(1)</script>")
-    held = pledge(sink_db, sealed, asset, "5")
-    path = f"/v1/pledges/{held.id}/certificate"
-    page = officer.http.get(f"{path}/page", headers={"Authorization": f"Bearer {officer.bearer}"})
-    assert "<script" not in page.get_data(as_text=True)
-    code = body(officer.get(path))["code"]
-    admin = create_engine(sink_db.admin_url)
-    with admin.begin() as connection:
-        connection.execute(text("UPDATE lien_certificates SET content = replace(content, '5.000', '6.000')"))
-    admin.dispose()
-    # The code is the hash of the words: with other words it opens nothing.
-    assert officer.get(f"/v1/certificates/{code}").status_code == 404
-
-
 # -- losses -----------------------------------------------------------------------------------------------------------
 
 
@@ -334,17 +281,17 @@ def test_liens_from_before_the_ledger_are_carried_over_as_liens_on_the_forecast(
         schema.undo("sink", database.owner)
         schema.migrate("sink", database.owner, migration.down_revision)
         with admin.begin() as connection:
-            columns = _required(connection, "assets")
+            columns = required(connection, "assets")
             columns |= {"pledged_tonnes": "15", "enforced_tonnes": "5", "forecast_tonnes": "100"}
-            _insert(connection, "assets", columns | {"id": f"'{UUID(int=1)}'", "live_share": "1"})
+            insert(connection, "assets", columns | {"id": f"'{UUID(int=1)}'", "live_share": "1"})
             for rank, (state, tonnes) in enumerate(
                 (("placed", 10), ("frozen", 5), ("enforced", 5), ("released", 7)), 1
             ):
-                pledged = _required(connection, "pledges") | {
+                pledged = required(connection, "pledges") | {
                     "asset_id": f"'{UUID(int=1)}'", "tonnes": str(tonnes), "rank": str(rank), "state": f"'{state}'",
                     "id": f"'{uuid4()}'", "loan_id": f"'{uuid4()}'", "institution": f"'{BANK}'",
                 }  # fmt: skip
-                _insert(connection, "pledges", pledged)
+                insert(connection, "pledges", pledged)
         schema.migrate("sink", database.owner)
         with database.sessions() as session:
             asset = session.get_one(Asset, UUID(int=1))
@@ -359,7 +306,7 @@ def test_liens_from_before_the_ledger_are_carried_over_as_liens_on_the_forecast(
         database.dispose()
 
 
-def _required(connection: Any, table: str) -> dict[str, str]:
+def required(connection: Any, table: str) -> dict[str, str]:
     """A value that the type takes, for each column that needs one."""
     found = connection.execute(
         text(
@@ -378,7 +325,7 @@ def _required(connection: Any, table: str) -> dict[str, str]:
     }
 
 
-def _insert(connection: Any, table: str, values: dict[str, str]) -> None:
+def insert(connection: Any, table: str, values: dict[str, str]) -> None:
     connection.execute(text(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(values.values())})"))
 
 

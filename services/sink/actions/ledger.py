@@ -311,10 +311,10 @@ def relabel(session: Session, asset: Asset, pledge: Pledge, kind: str, account: 
     return entry.post(pledge.tonnes)
 
 
-def mint(session: Session, asset: Asset, issuance: Issuance) -> list[str]:
+def mint(session: Session, asset: Asset, issuance: Issuance) -> bool:
     """Bring an issuance into the ledger: the buffer first, then the liens on the forecast by rank, the rest is free.
 
-    A fraction of a tonne under a lien stays on the forecast.
+    A fraction of a tonne under a lien stays on the forecast. Says whether units came under a lien.
     """
     entry = Entry(session, asset, "issue", subject_id=issuance.id)
     units = entry.issue(issuance)
@@ -325,7 +325,8 @@ def mint(session: Session, asset: Asset, issuance: Issuance) -> list[str]:
             entry.off_forecast(line, Decimal(count))
             units.to(line.account, count, holder=line.holder, lien=_lien(line))
     units.to("free")
-    return entry.post()
+    entry.post()
+    return any(line.pledge_id for line in entry.moved)
 
 
 def _range(issuance: Issuance) -> tuple[UUID, int, int]:

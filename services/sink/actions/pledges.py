@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions import ledger
 from services.sink.actions.certificates import certify
 from services.sink.tables import Asset, Pledge, Valuation, latest_valuation, locked_in_order
-from shared import audit, clock, outbox
+from shared import audit, clock, outbox, watchers
 from shared.db import found, locked, tenant
 from shared.errors import InvalidError, StateError
 from shared.events.credit import LoanAccepted
@@ -61,6 +61,8 @@ def place_pledges(session: Session, accepted: LoanAccepted) -> None:
         return
     for one in wanted:
         _place(session, assets[one.asset_id], one, lien)
+    # So that the bank's certificates can be renewed when what it has a lien on is issued.
+    watchers.watch(session, *assets)
 
 
 def release_pledges(session: Session, loan_id: UUID, reason: str) -> None:

@@ -1,32 +1,28 @@
 """Once an order or a land use is paid: its units are retired, whole or not at all, and certified."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.sink import certificates
 from services.sink.actions import ledger
+from services.sink.actions.certificates import issue
 from services.sink.actions.units import retire_credits
-from services.sink.certificates import Fact
 from services.sink.tables import (
     Asset,
-    CompensationCertificate,
+    Certificate,
     CompensationRetirement,
     Retirement,
     UnitEntry,
     locked_in_order,
     unspent,
 )
-from shared import audit, clock
+from shared import clock
 from shared.db import tenant
-from shared.errors import ConflictError, ForbiddenError, NotFoundError
-from shared.ids import uuid7
+from shared.errors import ConflictError, ForbiddenError
 
 #: Assets locked in one statement; few hold issued units at all.
 _AT_ONCE = 50
@@ -51,7 +47,7 @@ class Settled:
     unverified: Sequence[str]
 
 
-def settle(session: Session, one: Settled) -> CompensationCertificate:
+def settle(session: Session, one: Settled) -> Certificate:
     """Retire the units out of the caller's register and certify it; refused whole when they do not suffice."""
     plan = _plan(session, one.tonnes)
     reason = f"compensation, {one.kind} {one.subject}"
@@ -104,104 +100,29 @@ def _plan(session: Session, tonnes: Decimal) -> list[tuple[Asset, Decimal]]:
     return plan
 
 
-def _certify(
-    session: Session, one: Settled, retirements: Sequence[tuple[Asset, Retirement]]
-) -> CompensationCertificate:
-    code = certificates.new_code()
-    text = certificates.written(
-        {
-            "code": code,
-            "kind": one.kind,
-            "subject": str(one.subject),
-            "registrar": tenant(session),
-            "beneficiary": one.beneficiary,
-            "purpose": one.purpose,
-            "tonnes": str(one.tonnes),
-            "retired_on": clock.today().isoformat(),
-            "retirements": [
-                {
-                    "retirement_id": str(retirement.id),
-                    "asset_id": str(asset.id),
-                    "asset": asset.name,
-                    "county": asset.county,
-                    "tonnes": str(retirement.tonnes),
-                    "serials": list(retirement.serials),
-                }
-                for asset, retirement in retirements
-            ],
-            "unverified_parameters": list(one.unverified),
-        }
-    )
-    row = CompensationCertificate(
-        id=uuid7(),
-        institution=one.institution,
-        registrar=tenant(session),
-        code=code,
-        content=text,
-        content_hash=certificates.digest(text),
-        issued_at=clock.now(),
-    )
-    session.add(row)
-    audit.record(session, "certify_compensation", one.subject, content_hash=row.content_hash, tonnes=str(one.tonnes))
-    return row
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A certificate, and whether it holds."""
-
-    code: str
-    valid: bool
-    content: dict[str, Any]
-    content_hash: str
-
-    @property
-    def page(self) -> str:
-        """The certificate as a page to print."""
-        content = self.content
-        purchase = content["kind"] == "purchase"
-        remarks = [
-            ("所列碳汇单位已注销,不得再次使用。", "The units named are retired and cannot be used again."),
-        ]
-        if content["unverified_parameters"]:
-            names = ", ".join(content["unverified_parameters"])
-            remarks.append(
-                (f"估算使用了未经核实的参数:{names}。", f"The estimate rests on parameters nobody verified: {names}.")
-            )
-        return certificates.render(
-            ("碳汇补偿证书", "Certificate of carbon compensation")
-            if purchase
-            else ("占用林地碳汇补偿证书", "Certificate of compensation for forest land"),
-            [
-                Fact("受益人", "Beneficiary", content["beneficiary"]),
-                Fact("用途", "Purpose", content["purpose"]),
-                Fact("注销数量", "Units retired", f"{content['tonnes']} tCO2e"),
-                Fact("注销日期", "Retired on", content["retired_on"]),
-                Fact("登记机构", "Registrar", content["registrar"]),
-            ],
-            [("林地", "Forest"), ("县区", "County"), ("数量 tCO2e", "Tonnes"), ("序列号", "Serials")],
-            [[r["asset"], r["county"], r["tonnes"], " ".join(r["serials"])] for r in content["retirements"]],
-            remarks,
-            code=self.code,
-            content_hash=self.content_hash,
-            valid=self.valid,
-        )
-
-
-def verify(session: Session, code: str) -> Verified:
-    """Find a certificate by its code, and see that its text is unchanged and its retirements stand in the register."""
-    row = session.scalars(select(CompensationCertificate).where(CompensationCertificate.code == code)).first()
-    if row is None:
-        raise NotFoundError("no certificate has this code")
-    content: dict[str, Any] = json.loads(row.content)
-    valid = certificates.digest(row.content) == row.content_hash and _stands(session, content)
-    return Verified(row.code, valid, content, row.content_hash)
-
-
-def _stands(session: Session, content: Mapping[str, Any]) -> bool:
-    named = {UUID(one["retirement_id"]): Decimal(one["tonnes"]) for one in content["retirements"]}
-    rows = session.scalars(select(Retirement).where(Retirement.id.in_(named)))
-    return {row.id: row.tonnes for row in rows} == named and sum(named.values()) == Decimal(content["tonnes"])
+def _certify(session: Session, one: Settled, retirements: Sequence[tuple[Asset, Retirement]]) -> Certificate:
+    content = {
+        "kind": one.kind,
+        "subject": str(one.subject),
+        "registrar": tenant(session),
+        "beneficiary": one.beneficiary,
+        "purpose": one.purpose,
+        "tonnes": str(one.tonnes),
+        "retired_on": clock.today().isoformat(),
+        "retirements": [
+            {
+                "retirement_id": str(retirement.id),
+                "asset_id": str(asset.id),
+                "asset": asset.name,
+                "county": asset.county,
+                "tonnes": str(retirement.tonnes),
+                "serials": list(retirement.serials),
+            }
+            for asset, retirement in retirements
+        ],
+        "unverified_parameters": list(one.unverified),
+    }
+    return issue(session, one.kind, one.institution, tenant(session), one.subject, content)
 
 
 def available(session: Session, registrar: str) -> Decimal:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import geometry, ledger
 from services.sink.actions.assets import same_ground
+from services.sink.actions.certificates import liens_moved
 from services.sink.actions.ledger import Entry, whole
 from services.sink.actions.projects import demand_reductions, issued_for
 from services.sink.actions.valuations import own_asset
@@ -77,7 +78,8 @@ def issue_credits(
     asset.forecast_tonnes -= tonnes
     if vintage_to > asset.verified_on:
         asset.verified_on, asset.verified_live_share = vintage_to, asset.live_share
-    ledger.mint(session, asset, row)
+    if ledger.mint(session, asset, row):
+        liens_moved(session, asset)
     if project is not None:
         issued_for(session, project, origin)
     outbox.put(

@@ -1,17 +1,14 @@
-"""Orders for units and their certificates: the HTTP door."""
+"""Orders for units: the HTTP door."""
 
 from typing import Any
 from uuid import UUID
 
-from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.sink.actions import orders, settlement
+from services.sink.actions import orders
 from services.sink.actions.orders import OrderFacts
-from services.sink.actions.settlement import Verified
 from services.sink.schemas.orders import (
-    CompensationCertificateResponse,
     OrderRequest,
     OrderResponse,
     ReceiptRequest,
@@ -78,19 +75,3 @@ def post_order_refund(session: Session, body: dict[str, Any], order_id: UUID) ->
 def post_order_cancellation(session: Session, order_id: UUID) -> CompensationOrder:
     """Take back an order that is not paid, as its buyer."""
     return orders.cancel_order(session, order_id)
-
-
-@blp.query("/compensation-certificates/<certificate_code>", scope="sink:read")
-@blp.response(200, CompensationCertificateResponse())
-def get_compensation_certificate(session: Session, certificate_code: str) -> Verified:
-    """Verify a certificate by its code."""
-    return settlement.verify(session, certificate_code)
-
-
-@blp.query("/compensation-certificates/<certificate_code>/page", scope="sink:read")
-@blp.response(200, {"type": "string"}, content_type="text/html")
-def get_compensation_certificate_page(session: Session, certificate_code: str) -> Response:
-    """Print a certificate: one page in Chinese and English that needs nothing else."""
-    shown = Response(settlement.verify(session, certificate_code).page, mimetype="text/html")
-    shown.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    return shown

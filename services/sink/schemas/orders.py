@@ -1,4 +1,4 @@
-"""Orders and certificates, over HTTP."""
+"""Orders, over HTTP."""
 
 from marshmallow import fields
 
@@ -56,12 +56,3 @@ class RefundRequest(Base):
     """The reference of the payment that went back."""
 
     reference = Text(max_length=64, required=True)
-
-
-class CompensationCertificateResponse(Base):
-    """A certificate; valid if its text is unchanged and its retirements stand in the register."""
-
-    code = fields.String(required=True)
-    valid = fields.Boolean(required=True)
-    content = fields.Dict(required=True)
-    content_hash = fields.String(required=True)

@@ -2,7 +2,6 @@
 
 from marshmallow import fields, validate
 
-from services.sink.actions.certificates import CODE_LENGTH
 from services.sink.actions.projects import PORTAL_STATES, STATES
 from services.sink.schemas.common import tonnes, units
 from services.sink.tables import ACCOUNTS, MOVES
@@ -161,34 +160,6 @@ class BlockQuery(PageQuery):
         ),
         metadata={"description": "A serial number, a batch, or a range as written: batch:first-last"},
     )
-
-
-class CertificateContent(Base):
-    """What a certificate says."""
-
-    pledge_id = fields.UUID(required=True)
-    bank = fields.String(required=True)
-    loan_id = fields.UUID(required=True)
-    asset_id = fields.UUID(required=True)
-    asset_name = fields.String(required=True)
-    registrar = fields.String(required=True)
-    county = fields.String(required=True)
-    programme = fields.String(required=True)
-    rank = fields.Integer(required=True)
-    state = fields.String(required=True, metadata={"enum": ["placed", "frozen", "released", "enforced"]})
-    tonnes = fields.String(required=True)
-    forecast_tonnes = fields.String(required=True)
-    serials = Names(required=True)
-    loan_until = fields.String(required=True)
-    issued_at = fields.String(required=True)
-
-
-class CertificateResponse(Base):
-    """A certificate of lien; `current` says whether the register would say the same today."""
-
-    code = fields.String(required=True, metadata={"pattern": f"^[0-9a-f]{{{CODE_LENGTH}}}$"})
-    content = fields.Nested(CertificateContent(), required=True)
-    current = fields.Boolean(required=True)
 
 
 class ProjectRequest(Base):

@@ -8,7 +8,7 @@ them is the sum on the asset.
 from services.sink.tables.accounts import AccountEntry, ZeroCarbonAccount
 from services.sink.tables.assets import Asset, locked_in_order
 from services.sink.tables.base import Base
-from services.sink.tables.certificates import CompensationCertificate, LienCertificate
+from services.sink.tables.certificates import Certificate
 from services.sink.tables.eligibility import Evidence
 from services.sink.tables.footprints import Footprint
 from services.sink.tables.imports import AssetImport, AssetImportError, AssetImportParcel, AssetImportPiece
@@ -41,14 +41,13 @@ __all__ = [
     "AssetImportPiece",
     "Base",
     "Block",
-    "CompensationCertificate",
+    "Certificate",
     "CompensationOrder",
     "CompensationRetirement",
     "Evidence",
     "Footprint",
     "Issuance",
     "LandUseCompensation",
-    "LienCertificate",
     "Measurement",
     "Planting",
     "Pledge",

@@ -2,35 +2,26 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.sink.tables.base import Base
-from shared.db import Id, Institution, Moment
+from shared.db import Institution, Moment
 
 
-class LienCertificate(Base):
-    """What the register certified of a lien on a day, word for word; its code is the hash of its content."""
+class Certificate(Base):
+    """What the register certified on a day, word for word: written once, found by whoever was given its code."""
 
-    __tablename__ = "lien_certificates"
+    __tablename__ = "certificates"
+    __table_args__ = (CheckConstraint("kind IN ('lien', 'purchase', 'land_use')", name="kind"),)
 
     code: Mapped[str] = mapped_column(String(40), primary_key=True)
-    institution: Mapped[Institution]
-    pledge_id: Mapped[UUID] = mapped_column(ForeignKey("pledges.id"), index=True)
-    content: Mapped[str]
-    issued_at: Mapped[Moment]
-
-
-class CompensationCertificate(Base):
-    """What was retired for whom: written once, found by whoever was given its code."""
-
-    __tablename__ = "compensation_certificates"
-    __table_args__ = (UniqueConstraint("code"),)
-
-    id: Mapped[Id]
+    kind: Mapped[str] = mapped_column(String(16))
+    #: Whose it is: the bank of a lien, the buyer of retired units.
     institution: Mapped[Institution]
     registrar: Mapped[str] = mapped_column(String(64))
-    code: Mapped[str] = mapped_column(String(32))
+    #: The pledge, order or land use that it is of.
+    subject_id: Mapped[UUID] = mapped_column(index=True)
     #: Canonical JSON, kept as text so that it stays byte for byte what was hashed.
     content: Mapped[str]
     content_hash: Mapped[str] = mapped_column(String(64))
