@@ -386,14 +386,33 @@ def credit_train(
 
 @credit_group.command("adopt")
 @click.argument("card", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def credit_adopt(card: Path) -> None:
-    """Serve this card from now on; it is refused unless it replays its own parity rows."""
-    from services.credit.scorecard_file import ScorecardError
+@click.option("--key", "key_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="Private key that signs it, see `heartwood model-key`; the development key by default.")  # fmt: skip
+@click.option("--by", default="development", show_default=True, help="Who signs.")
+@click.option("--models", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+              help="Folder of signed models (HEARTWOOD_MODELS); the program's own by default.")  # fmt: skip
+def credit_adopt(card: Path, key_file: Path | None, by: str, models: Path | None) -> None:
+    """Sign this card and serve it from now on; it is refused unless it replays its own parity rows."""
+    from services.credit.scorecard_file import MODELS
     from services.credit.training import command as train_command
+    from shared.artefacts import DEVELOPMENT_KEY, ArtefactError, read_key
 
     try:
-        console.print(f"adopted {train_command.adopt(card)}; commit services/credit/models")
-    except ScorecardError as error:
+        key = DEVELOPMENT_KEY if key_file is None else read_key(key_file)
+        console.print(f"adopted {train_command.adopt(card, key, by, models or MODELS)}, signed by {by}")
+    except ArtefactError as error:
+        _refuse(str(error))
+
+
+@heartwood.command("model-key")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def model_key(path: Path) -> None:
+    """Make a key to sign models with, in a file only you can read; print its public half for HEARTWOOD_MODEL_KEYS."""
+    from shared.artefacts import ArtefactError, make_key, public_text
+
+    try:
+        console.print(public_text(make_key(path).public_key()))
+    except ArtefactError as error:
         _refuse(str(error))
 
 

@@ -23,6 +23,8 @@ VARIABLES = (
     "HEARTWOOD_METRICS_PORT",
     "HEARTWOOD_CURSOR_KEY",
     "HEARTWOOD_LOG",
+    "HEARTWOOD_MODELS",
+    "HEARTWOOD_MODEL_KEYS",
     "HEARTWOOD_STATE",
 )
 _SECRETS = {
@@ -58,6 +60,10 @@ class Settings:
     metrics_port: int
     cursor_key: str
     log: str
+    #: Folder of signed models; the ones that came with the program where it is empty.
+    models: str
+    #: Ed25519 public keys of those who may sign models, base64url, separated by spaces.
+    model_keys: str
 
     @property
     def production(self) -> bool:
@@ -98,6 +104,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         metrics_port=_number(environ, "HEARTWOOD_METRICS_PORT", 0),
         cursor_key=cursor_key,
         log=_text(environ, "HEARTWOOD_LOG", "json"),
+        models=_text(environ, "HEARTWOOD_MODELS", ""),
+        model_keys=_text(environ, "HEARTWOOD_MODEL_KEYS", ""),
     )
 
 

@@ -1,24 +1,25 @@
-"""Loading of the committed scorecard: hash checked, parity rows replayed, or nothing is served.
+"""Loading of the committed scorecard: signature and hash checked, parity rows replayed, or nothing is served.
 
 The card is data. Neither pickle nor scikit-learn is on this path.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.credit.formulas.scorecard import Card, score
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from services.credit.formulas.scorecard import Card, score
+from shared.artefacts import Artefact, ArtefactError, check, trusted
+from shared.settings import settings
+
+#: Models that came with the program.
 MODELS = Path(__file__).resolve().parent / "models"
+SCORECARD = "scorecard.json"
 LEAST_PARITY_ROWS = 200
 PARITY_TOLERANCE = 1e-12
-
-
-class ScorecardError(RuntimeError):
-    """The scorecard on disk is not the one that was approved, or does not compute what it was trained to compute."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +29,54 @@ class Scorecard:
     card: Card
     document: Mapping[str, Any]
     sha256: str
+    signatures: tuple[Mapping[str, Any], ...] = ()
 
 
-def load_scorecard(directory: Path = MODELS, name: str = "scorecard.json") -> Scorecard:
-    """Load a card, refuse it unless its hash is in the manifest and every parity row replays."""
+def load_scorecard(
+    directory: Path | None = None, name: str = SCORECARD, keys: Mapping[str, Ed25519PublicKey] | None = None
+) -> Scorecard:
+    """Load a card; refuse it unless a trusted person signed these very bytes and every parity row replays.
+
+    Folder and keys are those of the environment. Raises ArtefactError.
+    """
+    return scorecard_of(load_artefact(directory, name, keys), name)
+
+
+def load_artefact(
+    directory: Path | None = None, name: str = SCORECARD, keys: Mapping[str, Ed25519PublicKey] | None = None
+) -> Artefact:
+    """Read a model from a folder of signed ones. Raises ArtefactError."""
+    environment = settings()
+    directory = directory or Path(environment.models or MODELS)
     try:
         content = (directory / name).read_bytes()
-        expected = json.loads((directory / "MANIFEST.json").read_bytes())[name]["sha256"]
+        signatures = json.loads((directory / "MANIFEST.json").read_bytes())[name]["signatures"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ScorecardError(f"{name} or its entry in MANIFEST.json cannot be read: {error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise ScorecardError(f"{name} has SHA-256 {found}, the manifest says {expected}")
+        raise ArtefactError(f"{name} or its entry in MANIFEST.json cannot be read: {error}") from error
+    return check(name, content, signatures, trusted(environment) if keys is None else keys)
+
+
+def scorecard_of(artefact: Artefact, name: str = SCORECARD) -> Scorecard:
+    """Make a signed card ready to serve. Raises ArtefactError unless it computes what training computed."""
     try:
-        document = json.loads(content)
-        card = Card.from_document(document)
-        parity = document["parity"]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ScorecardError(f"{name} is no scorecard: {error!r}") from error
+        card = Card.from_document(artefact.document)
+        parity = artefact.document["parity"]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ArtefactError(f"{name} is no scorecard: {error!r}") from error
     _replay(card, parity, name)
-    return Scorecard(card=card, document=document, sha256=found)
+    return Scorecard(card, artefact.document, artefact.sha256, artefact.signatures)
 
 
 def _replay(card: Card, parity: list[dict[str, Any]], name: str) -> None:
     if len(parity) < LEAST_PARITY_ROWS:
-        raise ScorecardError(f"{name} holds {len(parity)} parity rows, at least {LEAST_PARITY_ROWS} are needed")
+        raise ArtefactError(f"{name} holds {len(parity)} parity rows, at least {LEAST_PARITY_ROWS} are needed")
     for number, row in enumerate(parity):
         try:
             found = score(card, row["features"])
-        except ValueError as error:
-            raise ScorecardError(f"parity row {number} of {name} cannot be scored: {error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtefactError(f"parity row {number} of {name} cannot be scored: {error!r}") from error
         for quantity, value in (("log_odds", found.log_odds), ("probability", found.probability)):
             if not abs(value - row[quantity]) <= PARITY_TOLERANCE:
-                raise ScorecardError(
+                raise ArtefactError(
                     f"parity row {number} of {name}: {quantity} is {value!r}, training had {row[quantity]!r}"
                 )

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from services.credit.scorecard_file import MODELS, ScorecardError, load_scorecard
+from services.credit.scorecard_file import MODELS, load_scorecard
 from services.credit.training.leak_screen import LeakError, leak_proof, refuse_leaks
 from services.credit.training.loan_file import Feature, LoanMapping, read_mapping, read_rows, sha256
-from services.credit.training.train import artefact_bytes, train
+from services.credit.training.train import train
+from shared import clock
+from shared.artefacts import DEVELOPMENT_KEY, ArtefactError, sign, written
 
 ROOT = Path(__file__).parents[2]
 SERVED = read_mapping(ROOT / "data" / "loans" / "sba_served.json")
@@ -96,7 +98,7 @@ def test_the_committed_card_is_rebuilt_byte_for_byte(rows: Rows) -> None:
     # worth was measured when it was made, and takes a minute.
     card["training"]["libraries"] = committed["training"]["libraries"]
     card["metrics"] = committed["metrics"]
-    assert artefact_bytes(card) == (MODELS / "scorecard.json").read_bytes()
+    assert written(card) == (MODELS / "scorecard.json").read_bytes()
 
 
 def test_the_card_states_what_it_is() -> None:
@@ -127,21 +129,43 @@ def models(tmp_path: Path) -> Path:
 
 
 def rewrite(models: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change a card and sign the change, as a careless hand with access to both files would."""
+    """Change a card and sign the change, as a careless hand with a key would."""
     document = json.loads((models / "scorecard.json").read_bytes())
     change(document)
-    content = artefact_bytes(document)
-    (models / "scorecard.json").write_bytes(content)
-    (models / "MANIFEST.json").write_text(
-        json.dumps({"scorecard.json": {"sha256": hashlib.sha256(content).hexdigest()}})
-    )
+    (models / "scorecard.json").write_bytes(written(document))
+    manifest = {"scorecard.json": {"signatures": [sign(document, DEVELOPMENT_KEY, "hand", clock.now())]}}
+    (models / "MANIFEST.json").write_bytes(written(manifest))
 
 
-def test_a_card_with_one_byte_changed_is_refused(models: Path) -> None:
+@pytest.mark.parametrize("place", [0.0, 0.1, 0.5, 0.9])
+def test_a_card_with_one_byte_changed_is_refused(models: Path, place: float) -> None:
     content = bytearray((models / "scorecard.json").read_bytes())
-    content[len(content) // 2] ^= 1
+    content[int(len(content) * place)] ^= 1
     (models / "scorecard.json").write_bytes(bytes(content))
-    with pytest.raises(ScorecardError, match="SHA-256"):
+    with pytest.raises(
+        ArtefactError, match=r"scorecard.json has SHA-256 .*, what was signed has .*: (changed in|it is)"
+    ):
+        load_scorecard(models)
+
+
+def test_the_refusal_says_which_part_of_a_card_was_changed(models: Path) -> None:
+    content = (models / "scorecard.json").read_bytes()
+    for old, new, what in (
+        (b'"pdo": 20', b'"pdo": 21', "changed in scale"),
+        (b'"label": "up to 2"', b'"label": "up to 3"', "changed in features"),
+        (b'"version"', b' "version"', "changed in its spaces"),
+    ):
+        assert old in content
+        (models / "scorecard.json").write_bytes(content.replace(old, new, 1))
+        with pytest.raises(ArtefactError, match=what):
+            load_scorecard(models)
+
+
+def test_a_signed_statement_cannot_be_rewritten(models: Path) -> None:
+    manifest = json.loads((models / "MANIFEST.json").read_bytes())
+    manifest["scorecard.json"]["signatures"][0]["by"] = "somebody else"
+    (models / "MANIFEST.json").write_bytes(written(manifest))
+    with pytest.raises(ArtefactError, match="no signature by a trusted key holds"):
         load_scorecard(models)
 
 
@@ -162,13 +186,13 @@ def test_a_signed_card_that_computes_something_else_is_refused(
     models: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
     rewrite(models, change)
-    with pytest.raises(ScorecardError, match=message):
+    with pytest.raises(ArtefactError, match=message):
         load_scorecard(models)
 
 
 def test_a_card_without_a_manifest_is_refused(models: Path) -> None:
     (models / "MANIFEST.json").unlink()
-    with pytest.raises(ScorecardError, match="cannot be read"):
+    with pytest.raises(ArtefactError, match="cannot be read"):
         load_scorecard(models)
 
 

@@ -1,16 +1,19 @@
 """`heartwood credit train`: from a loan file to a card, its report and its model card."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.credit.scorecard_file import MODELS, load_scorecard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from services.credit.scorecard_file import MODELS, SCORECARD, load_scorecard
 from services.credit.training import model_card
 from services.credit.training.loan_file import LoanFileError, LoanMapping, inferred, read_mapping, read_rows, sha256
-from services.credit.training.train import METHODS, Tick, artefact_bytes, fits_of, measure, train
+from services.credit.training.train import METHODS, Tick, fits_of, measure, train
+from shared import clock
+from shared.artefacts import ArtefactError, key_id, sign, written
 
 LOANS = Path("data/loans")
 SHIPPED = "sba_agri_forestry_loans.csv"
@@ -63,25 +66,32 @@ def run(
     }
     card["metrics"] = _without_curves(measured)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "card.json").write_bytes(artefact_bytes(card))
+    (folder / "card.json").write_bytes(written(card))
     (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (folder / "model_card.md").write_text(model_card.markdown(card, report), encoding="utf-8")
     (folder / "model_card.html").write_text(model_card.html(card, report), encoding="utf-8")
     return report
 
 
-def adopt(card: Path, models: Path = MODELS) -> str:
-    """Put a trained card in the place that is served, with its hash; returns the hash. Raises ScorecardError."""
+def adopt(card: Path, key: Ed25519PrivateKey, by: str, models: Path = MODELS) -> str:
+    """Put a trained card in the place that is served, signed by a person; returns its hash. Raises ArtefactError."""
     content = card.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    manifest = {"scorecard.json": {"sha256": digest, "bytes": len(content)}}
+    try:
+        document = json.loads(content)
+        signature = sign(document, key, by, clock.now())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{card.name} is no artefact: {error}") from error
+    place = models / "MANIFEST.json"
+    manifest = json.loads(place.read_bytes()) if place.exists() else {}
+    manifest[SCORECARD] = {"bytes": len(content), "signatures": [signature]}
     with tempfile.TemporaryDirectory(dir=models.parent) as folder:
-        for name, data in (("scorecard.json", content), ("MANIFEST.json", artefact_bytes(manifest))):
+        for name, data in ((SCORECARD, content), ("MANIFEST.json", written(manifest))):
             (Path(folder) / name).write_bytes(data)
-        load_scorecard(Path(folder))
-        for name in ("scorecard.json", "MANIFEST.json"):
+        own = key.public_key()
+        load_scorecard(Path(folder), keys={key_id(own): own})
+        for name in (SCORECARD, "MANIFEST.json"):
             (Path(folder) / name).replace(models / name)
-    return digest
+    return str(signature["sha256"])
 
 
 def _without_curves(measured: Any) -> Any:

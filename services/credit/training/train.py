@@ -4,7 +4,6 @@
 not.
 """
 
-import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -34,7 +33,6 @@ from services.credit.training.loan_file import (
     FeatureValue,
     Floats,
     Ints,
-    LoanFileError,
     LoanMapping,
     Loans,
     Row,
@@ -80,11 +78,6 @@ def train(rows: Sequence[Row], mapping: LoanMapping, data_sha256: str) -> dict[s
     """Train a card. Raises LeakError, LoanFileError, FitError."""
     loans, _ = screened(rows, mapping)
     return card_of(calibrated(loans), loans, mapping, data_sha256)
-
-
-def artefact_bytes(document: Mapping[str, Any]) -> bytes:
-    """The one way a card is written, so that equal cards have equal bytes."""
-    return (json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
 
 
 # -- what it is worth -------------------------------------------------------------------------------------------------
@@ -381,6 +374,3 @@ def _parity(model: Model, loans: Loans, rows: int = 200) -> list[dict[str, Any]]
             {"features": features, "log_odds": round(float(log_odds), 14), "probability": round(float(probability), 14)}
         )
     return result
-
-
-__all__ = ["METHODS", "LoanFileError", "artefact_bytes", "card_of", "fits_of", "measure", "screened", "train"]
