@@ -291,7 +291,7 @@ def dead_replay(service: str, letter_id: UUID) -> None:
 
 @heartwood.group("credit")
 def credit_group() -> None:
-    """Train and examine the credit service's scorecard."""
+    """Train and examine the credit service's scorecard; change the keys of its personal data."""
 
 
 @credit_group.command("train")
@@ -414,6 +414,37 @@ def model_key(path: Path) -> None:
         console.print(public_text(make_key(path).public_key()))
     except ArtefactError as error:
         _refuse(str(error))
+
+
+@credit_group.command("rekey")
+@click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 10_000), help="Records at once.")
+def credit_rekey(batch: int) -> None:
+    """Wrap every sealed record by the first of HEARTWOOD_DATA_KEYS; ends when no record needs an older key.
+
+    The service goes on meanwhile. A run that is stopped has done what it said, and the next one does the rest.
+    """
+    from services.credit.actions.parties import rekey
+    from shared.sealing import keys_of
+
+    configured = settings()
+    _need(configured, "HEARTWOOD_WORKER_DATABASE_URL")
+    ring = keys_of(configured)
+    sessions = db.sessions(db.engine(configured.worker_database_url), keys=ring, actor="heartwood credit rekey")
+    with sessions() as session:
+        institutions = session.scalars(select(audit.AuditHead.institution).order_by(audit.AuditHead.institution)).all()
+    total = 0
+    for institution in institutions:
+        done = batch
+        while done == batch:
+            with sessions.begin() as session:
+                db.act_for(session, institution)
+                done = rekey(session, batch)
+                audit.seal(session)
+            total += done
+            console.print(f"{institution}: {done} records", highlight=False)
+    console.print(
+        f"{total} records are under the key {ring.current}; older keys may be taken out of HEARTWOOD_DATA_KEYS"
+    )
 
 
 @heartwood.group("audit")

@@ -23,7 +23,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "credit:service",
         "credit:jobs",
     ),
-    "credit-approver": ("sink:read", "credit:read", "credit:decide", "credit:approve"),
+    "credit-approver": ("sink:read", "credit:read", "credit:decide", "credit:approve", "credit:personal"),
     "insurer": ("sink:read", "insurance:read", "insurance:underwrite", "insurance:claims", "insurance:jobs"),
     "guarantor": ("sink:read", "guarantee:read", "guarantee:manage", "guarantee:pay", "guarantee:jobs"),
     #: An enterprise, a village, a campus: it makes up for its own emissions.

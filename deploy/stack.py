@@ -4,7 +4,9 @@ Everything is a child of this process and ends with it. A child that ends by its
 comes back is a new, empty cluster, so the relays send every event again and the inboxes drop what they know.
 """
 
+import base64
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -200,6 +202,7 @@ class Stack:
             "HEARTWOOD_PORT": str(self.port(service)),
             "HEARTWOOD_METRICS_PORT": str(self.metrics_port(service)),
             "HEARTWOOD_CURSOR_KEY": self._secret("cursor-key"),
+            "HEARTWOOD_DATA_KEYS": f"1:{self._key('data-key')} marks:{self._key('marks-key')}",
             "HEARTWOOD_LOG": "json",
         }
 
@@ -281,6 +284,10 @@ class Stack:
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(32), encoding="ascii")
         return path.read_text(encoding="ascii")
+
+    def _key(self, name: str) -> str:
+        """A key of 32 bytes that is made once, in base64."""
+        return base64.b64encode(hashlib.sha256(self._secret(name).encode()).digest()).decode()
 
     def _write_down(self) -> None:
         """Leave a note of what runs where, for `heartwood doctor` and for people."""

@@ -62,9 +62,9 @@ def engine(url: str, **options: Any) -> Engine:
     return create_engine(url, pool_timeout=5, **options)
 
 
-def sessions(bind: Engine) -> sessionmaker[Session]:
-    """Make a session factory. Rows stay readable after the commit, so a response can be dumped from them."""
-    return sessionmaker(bind, expire_on_commit=False)
+def sessions(bind: Engine, **info: Any) -> sessionmaker[Session]:
+    """Make a session factory; each session knows `info`. Rows stay readable after the commit, for the response."""
+    return sessionmaker(bind, expire_on_commit=False, info=info)
 
 
 def table_of(entity: type[DeclarativeBase]) -> Table:

@@ -1,6 +1,7 @@
 """Idempotency-Key: the answer to a request is stored in the transaction that did the work, so it is given once."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,9 +60,9 @@ def read_key(header: str | None) -> str:
     return key
 
 
-def fingerprint(method: str, path: str, body: bytes) -> str:
-    """SHA-256 of what makes two requests the same."""
-    return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
+def fingerprint(secret: bytes, method: str, path: str, body: bytes) -> str:
+    """HMAC-SHA256 of what makes two requests the same: without the secret nobody can try what a body may have said."""
+    return hmac.new(secret, b"\n".join((b"request", method.encode(), path.encode(), body)), hashlib.sha256).hexdigest()
 
 
 def earlier_answer(session: Session, request: Request) -> IdempotentAnswer | None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from shared import db, relay, schema
 from shared.auth import Keys, Verifier
+from shared.sealing import keys_of
 from shared.settings import Settings
 from shared.web import Service
 
@@ -18,11 +19,11 @@ log = structlog.get_logger(__name__)
 OUTBOX_AGE_LIMIT = 300.0
 
 
-def service(name: str, title: str, settings: Settings) -> Service:
-    """What create_app needs, from the environment."""
+def service(name: str, title: str, settings: Settings, *, personal: bool = False) -> Service:
+    """What create_app needs, from the environment; one that keeps personal data needs keys for them."""
     # The door repeats a transaction whose connection turns out to be dead, so no request need pay for asking first.
     engine = db.engine(settings.database_url, pool_pre_ping=False)
-    sessions = db.sessions(engine)
+    sessions = db.sessions(engine, **({"keys": keys_of(settings)} if personal else {}))
 
     def ready() -> dict[str, Any]:
         return _ready(name, engine, settings)

@@ -22,6 +22,7 @@ VARIABLES = (
     "HEARTWOOD_PORT",
     "HEARTWOOD_METRICS_PORT",
     "HEARTWOOD_CURSOR_KEY",
+    "HEARTWOOD_DATA_KEYS",
     "HEARTWOOD_LOG",
     "HEARTWOOD_MODELS",
     "HEARTWOOD_MODEL_KEYS",
@@ -32,6 +33,7 @@ _SECRETS = {
     "HEARTWOOD_WORKER_DATABASE_URL",
     "HEARTWOOD_OWNER_DATABASE_URL",
     "HEARTWOOD_CURSOR_KEY",
+    "HEARTWOOD_DATA_KEYS",
 }
 DEVELOPMENT_ISSUER = "heartwood-development"
 
@@ -59,6 +61,8 @@ class Settings:
     port: int
     metrics_port: int
     cursor_key: str
+    #: Keys for personal data, see shared.sealing; only a service that keeps some needs them.
+    data_keys: str
     log: str
     #: Folder of signed models; the ones that came with the program where it is empty.
     models: str
@@ -103,6 +107,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         port=_number(environ, "HEARTWOOD_PORT", 8100),
         metrics_port=_number(environ, "HEARTWOOD_METRICS_PORT", 0),
         cursor_key=cursor_key,
+        data_keys=_text(environ, "HEARTWOOD_DATA_KEYS", ""),
         log=_text(environ, "HEARTWOOD_LOG", "json"),
         models=_text(environ, "HEARTWOOD_MODELS", ""),
         model_keys=_text(environ, "HEARTWOOD_MODEL_KEYS", ""),

@@ -151,6 +151,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """
         return self._door("POST", rule, _answer_question, scope, False)
 
+    def disclosure(self, rule: str, *, scope: str) -> Callable[..., Any]:
+        """Decorate a view that shows what not everybody may see: that it was shown commits, the answer is kept nowhere.
+
+        It is asked by POST, so that nothing of what is asked stands in an address.
+        """
+        return self._door("POST", rule, _answer_disclosure, scope, False)
+
     def upload(self, rule: str, *, scope: str, largest: int) -> Callable[..., Any]:
         """Decorate a view that writes and takes a file of so many bytes at most, which `uploaded` gives it.
 
@@ -186,7 +193,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             door.takes_file = takes_file  # type: ignore[attr-defined]
             refusals = [401, 403, 503]
             parameters: list[dict[str, Any]] = []
-            keeps = method != "GET" and answer is not _answer_question
+            keeps = method != "GET" and answer not in (_answer_question, _answer_disclosure)
             if keeps and method == "POST":
                 parameters.append(_IDEMPOTENCY_KEY)
             if if_match:
@@ -488,7 +495,7 @@ def _answer_upload(largest: int, view: Callable[..., Any], path: dict[str, Any])
             raise UnreadableError("the body is empty; send the file as it is")
         g.upload = Upload(cast(BinaryIO, file), size, digest.hexdigest())
         what = f"{request.query_string.decode('latin-1')} {digest.hexdigest()}".encode()
-        asked = idempotency.Request(caller().client, key, idempotency.fingerprint("POST", request.path, what))
+        asked = idempotency.Request(caller().client, key, _fingerprint(what))
         return _kept(functools.partial(view, **path), asked, None, False)
 
 
@@ -565,9 +572,11 @@ def _asked(principal: Principal) -> idempotency.Request:
     """Whose request this is, under which key, and what makes it the same as an earlier one."""
     key = idempotency.read_key(request.headers.get("Idempotency-Key"))
     body = strict_json.canonical(_body()) if request.get_data(cache=True) else b""
-    return idempotency.Request(
-        client=principal.client, key=key, fingerprint=idempotency.fingerprint(request.method, request.path, body)
-    )
+    return idempotency.Request(client=principal.client, key=key, fingerprint=_fingerprint(body))
+
+
+def _fingerprint(body: bytes) -> str:
+    return idempotency.fingerprint(_service().cursor_key, request.method, request.path, body)
 
 
 def _answer_query(view: Callable[..., Any], path: dict[str, Any]) -> Response:
@@ -596,6 +605,12 @@ def _answer_question(view: Callable[..., Any], path: dict[str, Any]) -> Response
             return current_app.make_response(view(session, **path))
 
     return _persistently(once)
+
+
+def _answer_disclosure(view: Callable[..., Any], path: dict[str, Any]) -> Response:
+    """Run a view whose reading is written down; a repeat of it is another reading."""
+    _demand_parameters()
+    return _kept(functools.partial(view, **path), None, None, False)
 
 
 class _Unopened:

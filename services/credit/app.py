@@ -13,4 +13,6 @@ from shared.settings import Settings
 def create_app(settings: Settings) -> Flask:
     """Make the app from the environment's settings; a card that is not the approved one stops it here."""
     scorecard()
-    return web.create_app(service("credit", "Heartwood credit", settings), *BLUEPRINTS, job_routes("credit"))
+    return web.create_app(
+        service("credit", "Heartwood credit", settings, personal=True), *BLUEPRINTS, job_routes("credit")
+    )

@@ -10,6 +10,7 @@ from deploy.embedded import EmbeddedPostgres
 from shared import audit, clock, db, jobs
 from shared.schema import SERVICES
 from tests.conftest import Database, empty
+from tests.credit import borrowers
 from tests.flows.people import People
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
 from tests.sink import compensation, test_landuse, test_plantings
@@ -46,6 +47,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     _forecast(people)
     _compensate(people)
     _survey(people)
+    body(client("credit", databases["credit"], "officer", BANK).post("/v1/parties", borrowers.person()), 201)
 
     body(people.bureau().post("/v1/asset-imports", {"rows": [{"name": "no forest"}]}), 202)
     town.run_jobs()
@@ -128,7 +130,7 @@ _LISTS = {
         "project_id": "projects",
         "duty_id": "replacement-duties",
     },
-    "credit": {"loan_id": "loans"},
+    "credit": {"loan_id": "loans", "party_id": "parties"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
 }

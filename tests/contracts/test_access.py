@@ -17,6 +17,7 @@ from shared.settings import settings
 from tests.conftest import Database
 from tests.contracts.conformance import conforming
 from tests.contracts.conftest import OWNERS, Story
+from tests.credit import borrowers
 from tests.harness import BANK, app, body, issuer, token
 from tests.routes_check import Route, app_of, routes_of
 
@@ -36,7 +37,7 @@ PUBLIC_IDS = {
 }
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
-    *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id"),
+    *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id"),
 }
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
@@ -162,6 +163,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "voiding": {"reason": "a slip"},
     "reduction": {"tonnes": "1", "reason": "repaid in part"},
     "certificate": {},
+    "changes": {"employees": 3},
+    "verification": borrowers.verification(),
+    "disclosure": {"purpose": "contract"},
     "cancellation": {},
     "resumption": {},
 }

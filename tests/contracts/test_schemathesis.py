@@ -36,6 +36,16 @@ UNSAID = (
     "give either",  # one field against another
     "give at least",
     "only a person",
+    "is no (resident|unified)",  # what check characters say, a file against its document, money against belief
+    "must be named",
+    "is needed of",
+    "belongs to in the end",
+    "more than the whole",
+    "proves itself by",
+    "not believed",
+    "has not come yet",
+    "has (passed|expired)",
+    "a check (holds|cannot hold)",
     "lies in the future",
     "lies before the period",
     "nobody keeps a register",

@@ -18,7 +18,7 @@ from shared.settings import VARIABLES, settings
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SERVICES = {"sink": 8101, "credit": 8102, "insurance": 8103, "guarantee": 8104}
-SECRETS = {name for name in VARIABLES if name.endswith("_DATABASE_URL") or name == "HEARTWOOD_CURSOR_KEY"}
+SECRETS = {name for name in VARIABLES if name.endswith(("_DATABASE_URL", "_CURSOR_KEY", "_DATA_KEYS"))}
 READ = {*VARIABLES, *(f"{name}_FILE" for name in SECRETS)}
 ADDRESS = {
     "serve": "HEARTWOOD_DATABASE_URL",

@@ -65,6 +65,7 @@ def test_the_development_issuer_refuses_production(tmp_path: Path) -> None:
         ("HEARTWOOD_WORKER_DATABASE_URL", "worker_database_url"),
         ("HEARTWOOD_OWNER_DATABASE_URL", "owner_database_url"),
         ("HEARTWOOD_CURSOR_KEY", "cursor_key"),
+        ("HEARTWOOD_DATA_KEYS", "data_keys"),
     ],
 )
 def test_secrets_come_from_files_too(tmp_path: Path, name: str, attribute: str) -> None:

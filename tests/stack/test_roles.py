@@ -2,6 +2,7 @@
 Kubernetes for the other two.
 """
 
+import base64
 import json
 import os
 import random
@@ -46,7 +47,7 @@ SOURCE = {"sink": "compose", "credit": "compose", "insurance": "kubernetes", "gu
 
 
 def of_compose(service: str, role: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Variables of a role, and which secret (role of the database, or cursor_key) lies in which file."""
+    """Variables of a role, and which secret (role of the database, cursor_key or data_keys) lies in which file."""
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
     found = compose["services"][f"{service}-{role}"]
     assert found["command"] == [role, service]
@@ -128,6 +129,8 @@ class Site:
             for role in database.ROLES:
                 self.secret(service, f"{role}_url").write_text(self.postgres.url(f"{service}_{role}", service) + "\n")
             self.secret(service, "cursor_key").write_text(f"the cursor key of {service}\n")
+            keys = {name: base64.b64encode(os.urandom(32)).decode() for name in ("1", "marks")}
+            self.secret(service, "data_keys").write_text(" ".join(f"{name}:{key}" for name, key in keys.items()))
             self.ports |= {(service, kind): free_port() for kind in ("HEARTWOOD_PORT", "HEARTWOOD_METRICS_PORT")}
             url = self.postgres.url(f"{service}_worker", service)
             self.environment[service] = {"HEARTWOOD_WORKER_DATABASE_URL": url}

@@ -65,6 +65,11 @@ COVENANTS = (
     "sale_time_years",
     "valuation_maximum_age_days",
 )
+PARTIES = (
+    "absurd_yearly_amount",
+    "minimum_age_years",
+    "verification_maximum_days",
+)
 CLASSES = ("five_class_days", "stage_days")
 TERMS = (
     "bank_minimum_retained_share",

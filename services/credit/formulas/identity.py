@@ -1,4 +1,4 @@
-"""Check characters of Chinese identity codes.        docs/equations/credit.md (C70)-(C75)
+"""Check characters of Chinese identity codes.        docs/equations/credit.md (C70)-(C75), (C90)
 
 USCC  统一社会信用代码, 18 characters of a firm or cooperative
 identity number  居民身份证号码, 18 characters of a person
@@ -7,6 +7,15 @@ identity number  居民身份证号码, 18 characters of a person
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 IDENTITY_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 IDENTITY_ALPHABET = "10X98765432"
+# First two characters: the authority that registered, and what it registered.
+_HOLDERS = {
+    "91": "enterprise",
+    "92": "individual_business",
+    "93": "cooperative",
+    "N1": "collective",
+    "N2": "collective",
+    "N3": "collective",
+}
 # First two digits are the province of registration, in the six regions and the three later ones.
 _PROVINCES = frozenset(
     {*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66)}
@@ -108,6 +117,17 @@ def masked_number(number: str) -> str:
     '370*************73'
     """
     return number[:3] + "*" * (len(number) - 5) + number[-2:] if len(number) > 8 else "*" * len(number)
+
+
+def uscc_holder(code: str) -> str | None:
+    """Eq. (C90): who has a USCC, by its first two characters; nothing for whoever does not borrow on forests. [-]
+
+    Source: GB 32100-2015; read.
+
+    >>> uscc_holder("91350100M000100Y43"), uscc_holder("12350100M000100Y43")
+    ('enterprise', None)
+    """
+    return _HOLDERS.get(code[:2])
 
 
 def _days(year: int, month: int) -> int:

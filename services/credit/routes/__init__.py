@@ -1,9 +1,10 @@
 """The HTTP door of credit, a blueprint for each noun: translate, nothing else."""
 
-from services.credit.routes import approvals, loans, scores, servicing, valuations
+from services.credit.routes import approvals, loans, parties, scores, servicing, valuations
 
 BLUEPRINTS = (
     scores.blp,
+    parties.blp,
     loans.blp,
     servicing.blp,
     valuations.blp,

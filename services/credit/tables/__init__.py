@@ -17,6 +17,7 @@ from services.credit.tables.loans import (
     payment_of,
     payments_of,
 )
+from services.credit.tables.parties import Party, PartyMark, party_of_identity
 from services.credit.tables.valuations import Valuation, valuations_of
 
 __all__ = [
@@ -30,11 +31,14 @@ __all__ = [
     "LoanGuarantee",
     "LoanHistory",
     "LoanPayment",
+    "Party",
+    "PartyMark",
     "Valuation",
     "book",
     "latest_decision",
     "live_loans_on",
     "locked_loan",
+    "party_of_identity",
     "payment_of",
     "payments_of",
     "valuations_of",
