@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from services.insurance.routes import blp
+from services.insurance.routes import BLUEPRINTS
 from shared import web
 from shared.job_routes import job_routes
 from shared.service import service
@@ -11,4 +11,4 @@ from shared.settings import Settings
 
 def create_app(settings: Settings) -> Flask:
     """Make the app from the environment's settings."""
-    return web.create_app(service("insurance", "Heartwood insurance", settings), blp, job_routes("insurance"))
+    return web.create_app(service("insurance", "Heartwood insurance", settings), *BLUEPRINTS, job_routes("insurance"))

@@ -1,0 +1,10 @@
+"""The HTTP door of insurance, a blueprint for each noun: translate, nothing else."""
+
+from services.insurance.routes import capacities, claims, covers, policies
+
+BLUEPRINTS = (
+    covers.blp,
+    policies.blp,
+    claims.blp,
+    capacities.blp,
+)

@@ -1,0 +1,48 @@
+"""Losses and what is payable on them."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.insurance.tables.base import Base
+from shared.db import Id, Institution, Moment, MoneyColumn, Versioned
+
+
+class Claim(Versioned, Base):
+    """A loss on an insured forest; there is one for each policy, reversal and forest."""
+
+    __tablename__ = "claims"
+    __table_args__ = (
+        UniqueConstraint("policy_id", "reversal_id", "asset_id"),
+        CheckConstraint("state IN ('open', 'nil', 'paid')", name="state"),
+        CheckConstraint("loss >= 0 AND payable >= 0 AND payable <= loss", name="payable"),
+        CheckConstraint("(state = 'nil') = (payable = 0)", name="nil_pays_nothing"),
+        CheckConstraint(
+            "(state = 'paid') = (paid_at IS NOT NULL) AND (state <> 'paid' OR"
+            " (to_bank >= 0 AND to_owner >= 0 AND to_bank + to_owner = payable))",
+            name="paid_in_full",
+        ),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policies.id"))
+    loan_id: Mapped[UUID] = mapped_column(index=True)
+    bank: Mapped[str] = mapped_column(String(64))
+    asset_id: Mapped[UUID]
+    reversal_id: Mapped[UUID]
+    peril: Mapped[str] = mapped_column(String(16))
+    occurred_on: Mapped[date]
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    loss: Mapped[MoneyColumn]
+    payable: Mapped[MoneyColumn]
+    explanation: Mapped[list[Any]] = mapped_column(JSONB)
+    reasons: Mapped[list[Any]] = mapped_column(JSONB)
+    opened_at: Mapped[Moment]
+    paid_at: Mapped[Moment | None]
+    to_bank: Mapped[MoneyColumn | None]
+    to_owner: Mapped[MoneyColumn | None]
