@@ -42,7 +42,7 @@ PRIVATE_IDS = {
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
     *(("sink", name) for name in ("blocks", "postings", "projects", "replacement-duties", "parameters", "targets")),
-    ("sink", "price-histories"),
+    *(("sink", name) for name in ("price-histories", "buffer-pools")),
     ("credit", "valuations"),
     ("guarantee", "schemes"),
 }

@@ -36,6 +36,7 @@ _COUNTERS = {
     "retired": "retired_tonnes",
     "cancelled": "cancelled_tonnes",
     "buffer": "buffer_tonnes",
+    "buffer_cancelled": "buffer_tonnes",
 }
 
 
@@ -51,7 +52,11 @@ def whole(tonnes: Decimal) -> int:
 
 
 class Entry:
-    """A posting being written on a locked asset: takes blocks, brings them elsewhere, moves the counters along."""
+    """A posting being written on a locked asset: takes blocks, brings them elsewhere, moves the counters along.
+
+    A loss takes from the pooled buffer, so it is posted on whichever forests gave the units. Their counters say what
+    they gave, which no loss changes: those forests need no lock.
+    """
 
     def __init__(
         self,
@@ -232,6 +237,23 @@ def blocks(session: Session, asset: Asset, *accounts: str, holder: str | None = 
         unspent(),
     )
     return list(session.scalars(statement.order_by(UnitEntry.first_serial)))
+
+
+def pooled(session: Session, asset: Asset, count: int) -> list[UnitEntry]:
+    """Blocks of the pooled buffer that hold so many units: those the asset gave first, then by serial."""
+    statement = (
+        select(UnitEntry)
+        .join(Asset, Asset.id == UnitEntry.asset_id)
+        .where(
+            Asset.registrar == asset.registrar,
+            Asset.programme == asset.programme,
+            UnitEntry.account == "buffer",
+            unspent(),
+        )
+        .order_by(UnitEntry.asset_id != asset.id, UnitEntry.first_serial)
+    )
+    # A block is one unit at least.
+    return list(session.scalars(statement.limit(count)))
 
 
 def liens(session: Session, asset: Asset, pledge_id: UUID | None = None) -> list[UnitEntry]:

@@ -1,31 +1,38 @@
-"""Issued tonnes that a loss undid: the buffer gives units for them, and the registrar replaces what it cannot give."""
+"""Issued tonnes that a loss undid: the pooled buffer gives units for them, the registrar replaces what it does not.
+
+The buffer is pooled over a registrar's forests of one programme: each issuance gives to it by its share, any loss takes
+from it. A loss that care would have prevented takes no more than its forest gave; nobody else pays for it.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from services.sink.actions import ledger
 from services.sink.actions.ledger import ZERO, Entry, whole
 from services.sink.actions.units import retire_credits
 from services.sink.actions.valuations import live_stock, verified_level
+from services.sink.formulas.buffer import pool_share
 from services.sink.formulas.issuance import reversed_tonnes, units_to_cover
 from services.sink.formulas.reversal import buffer_shortfall
-from services.sink.tables import Asset, Issuance, ReplacementDuty
+from services.sink.tables import Asset, BufferPool, Issuance, ReplacementDuty, Reversal
 from shared import audit, clock, outbox
 from shared.db import found, locked, tenant
 from shared.errors import ConflictError, ForbiddenError
 from shared.events.sink import CreditsCancelled
 from shared.ids import uuid7
 
+_POOL_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sink.pool'), hashtext(:pool))")
+
 
 def cover_reversal(
-    session: Session, asset: Asset, reversal_id: UUID, inputs: Mapping[str, Any]
+    session: Session, asset: Asset, reversal: Reversal, inputs: Mapping[str, Any]
 ) -> ReplacementDuty | None:
-    """Cancel buffer units for issued tonnes that stand no more; what the buffer cannot give is the registrar's duty."""
+    """Cancel pooled units for issued tonnes that stand no more; what the pool does not give is the registrar's duty."""
     verified = select(func.max(Issuance.issued_at)).where(Issuance.asset_id == asset.id)
     duties = select(
         func.coalesce(func.sum(ReplacementDuty.buffer_tonnes), 0),
@@ -34,37 +41,28 @@ def cover_reversal(
             0,
         ),
     ).where(ReplacementDuty.asset_id == asset.id)
-    cancelled, covered = session.execute(duties).one()
+    drawn, covered = session.execute(duties).one()
     # Every unit that was ever minted and not taken back: a retired one too stands for a tonne in the forest.
-    minted = asset.issued_tonnes + asset.buffer_tonnes + cancelled - asset.cancelled_tonnes
+    minted = asset.issued_tonnes + asset.buffer_tonnes - asset.cancelled_tonnes
     undone = reversed_tonnes(float(minted), verified_level(inputs), live_stock(inputs))
     lost = Decimal(int(units_to_cover(float(undone), float(covered))))
     if not lost:
         return None
-    shortfall = Decimal(int(buffer_shortfall(float(minted), float(minted - lost), float(asset.buffer_tonnes))))
+    # Losses take from a pool one after the other.
+    session.execute(_POOL_LOCK, {"pool": f"{asset.registrar} {asset.programme}"})
+    pool = select(BufferPool.tonnes).where(
+        BufferPool.registrar == asset.registrar, BufferPool.programme == asset.programme
+    )
+    left = float(session.scalar(pool) or 0)
+    open_to_it = float(pool_share(left, float(asset.buffer_tonnes), float(drawn), avoidable=reversal.avoidable))
+    shortfall = Decimal(int(buffer_shortfall(float(minted), float(minted - lost), open_to_it)))
     given = lost - shortfall
-    serials: list[str] = []
-    if given:
-        reason = "reversal: issued tonnes that stand no more"
-        entry = Entry(session, asset, "reverse", subject_id=reversal_id, reason=reason)
-        entry.take(ledger.blocks(session, asset, "buffer"), whole(given)).to("buffer_cancelled")
-        serials = entry.post()
-        outbox.put(
-            session,
-            CreditsCancelled(
-                asset_id=asset.id,
-                posting_id=entry.posting.id,
-                account="buffer",
-                tonnes=given,
-                reason=reason,
-                serials=tuple(serials),
-            ),
-        )
+    serials = _take(session, asset, reversal, whole(given))
     duty = ReplacementDuty(
         id=uuid7(),
         asset_id=asset.id,
         registrar=asset.registrar,
-        reversal_id=reversal_id,
+        reversal_id=reversal.id,
         reversed_tonnes=lost,
         buffer_tonnes=given,
         duty_tonnes=shortfall,
@@ -75,6 +73,35 @@ def cover_reversal(
     session.add(duty)
     audit.record(session, "cover_reversal", asset.id, lost=str(lost), buffer=str(given), duty=str(shortfall))
     return duty
+
+
+def _take(session: Session, asset: Asset, reversal: Reversal, count: int) -> list[str]:
+    """Cancel so many units of the pool, the forest's own first: one posting on each forest that gave them."""
+    reason = "reversal: issued tonnes that stand no more"
+    serials: list[str] = []
+    blocks = ledger.pooled(session, asset, count)
+    for asset_id in dict.fromkeys(block.asset_id for block in blocks):
+        given = [block for block in blocks if block.asset_id == asset_id]
+        part = min(count, whole(ledger.total(given)))
+        if not part:
+            break
+        entry = Entry(session, found(session, Asset, asset_id), "reverse", subject_id=reversal.id, reason=reason)
+        entry.take(given, part).to("buffer_cancelled")
+        taken = entry.post()
+        outbox.put(
+            session,
+            CreditsCancelled(
+                asset_id=asset_id,
+                posting_id=entry.posting.id,
+                account="buffer",
+                tonnes=Decimal(part),
+                reason=reason,
+                serials=tuple(taken),
+            ),
+        )
+        serials += taken
+        count -= part
+    return serials
 
 
 def discharge_duty(

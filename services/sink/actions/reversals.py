@@ -58,10 +58,18 @@ class Event:
     occurred_on: date
     #: Area of the whole event, forests of others included; the sum of the damage if not said.
     area_ha: Decimal | None
+    #: Whether care would have prevented it; by the peril if not said.
+    avoidable: bool | None = None
 
 
 def report_reversal(
-    session: Session, peril: str, occurred_on: date, event_area_ha: Decimal | None, losses: Sequence[Loss]
+    session: Session,
+    peril: str,
+    occurred_on: date,
+    event_area_ha: Decimal | None,
+    losses: Sequence[Loss],
+    *,
+    avoidable: bool | None = None,
 ) -> list[Reversal]:
     """Report an event and the assets it hit: all of them, in one transaction, or none."""
     by_asset = {loss.asset_id: loss for loss in losses}
@@ -76,23 +84,36 @@ def report_reversal(
     for asset in assets:
         if occurred_on < asset.measured_on:
             raise InvalidError(f"asset {asset.id} was measured after the event: the measurement shows its loss already")
-    event = Event(uuid7(), peril, occurred_on, event_area_ha)
+    event = Event(uuid7(), peril, occurred_on, event_area_ha, avoidable)
     return _report(session, event, [(asset, by_asset[asset.id]) for asset in assets])
 
 
 def report_county_reversal(
-    session: Session, peril: str, occurred_on: date, event_area_ha: Decimal | None, county: str, severity: Decimal
+    session: Session,
+    peril: str,
+    occurred_on: date,
+    event_area_ha: Decimal | None,
+    county: str,
+    severity: Decimal,
+    *,
+    avoidable: bool | None = None,
 ) -> list[Reversal]:
     """Report an event that hit every forest of a county in the caller's register alike."""
     assets = locked_in_order(session, _standing(session, occurred_on).where(Asset.county == county))
     if not assets:
         raise ConflictError("no forest of this county stood in the register on that day")
-    event = Event(uuid7(), peril, occurred_on, event_area_ha)
+    event = Event(uuid7(), peril, occurred_on, event_area_ha, avoidable)
     return _report(session, event, [(asset, Loss(asset.id, severity)) for asset in assets])
 
 
 def report_polygon_reversal(
-    session: Session, peril: str, occurred_on: date, polygon: Mapping[str, Any], severity: Decimal
+    session: Session,
+    peril: str,
+    occurred_on: date,
+    polygon: Mapping[str, Any],
+    severity: Decimal,
+    *,
+    avoidable: bool | None = None,
 ) -> list[Reversal]:
     """Report an event drawn on the map: each forest of the caller's register is damaged where the event lies on it."""
     ground = geometry.parcel(polygon, PARAMETERS.at(clock.today()))
@@ -111,7 +132,7 @@ def report_polygon_reversal(
     damaged = sum((loss.damaged_ha or Decimal(0) for _, loss in hit), Decimal(0))
     # Parcels may overlap by a border's width: an event is never smaller than the damage it did.
     area_ha = max(_hectares(ground.area_m2 / geometry.M2_PER_HA), damaged)
-    return _report(session, Event(uuid7(), peril, occurred_on, area_ha), hit)
+    return _report(session, Event(uuid7(), peril, occurred_on, area_ha, avoidable), hit)
 
 
 def _standing(session: Session, on: date) -> Select[Asset]:
@@ -192,6 +213,7 @@ def _report_one(
         occurred_on=event.occurred_on,
         county=asset.county,
         severity=severity,
+        avoidable=event.peril in on.p["reversal.avoidable"] if event.avoidable is None else event.avoidable,
         damaged_ha=damaged_ha,
         event_area_ha=event_area_ha,
         live_carbon_lost=told.live_carbon_lost,
@@ -208,7 +230,7 @@ def _report_one(
     outbox.put(session, valued(asset, valuation))
     audit.record(session, "report_reversal", asset.id, reversal=str(row.id), peril=event.peril, severity=str(severity))
     session.flush()
-    cover_reversal(session, asset, row.id, json.loads(valuation.inputs))
+    cover_reversal(session, asset, row, json.loads(valuation.inputs))
     return row
 
 

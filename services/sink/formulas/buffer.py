@@ -1,4 +1,4 @@
-"""Non-permanence risk and the tonnes set aside for it.        docs/equations/sink.md (S48)-(S53)
+"""Non-permanence risk and the tonnes set aside for it.        docs/equations/sink.md (S48)-(S53), (S153)
 
 LS  score of loss and recurrence [points]      M  mitigation factor [-]
 
@@ -91,3 +91,20 @@ def buffer_tonnes(net_increase: Numbers, buffer_share: Numbers) -> NDArray[np.fl
     120.0
     """
     return np.asarray(fraction("buffer share", buffer_share) * np.maximum(0.0, net_increase))
+
+
+def pool_share(pool: Numbers, given: Numbers, drawn: Numbers, *, avoidable: bool) -> NDArray[np.float64]:
+    """Eq. (S153): units of the pool open to a loss, P; if avoidable min(P, max(0, given-drawn)). [tCO2e]
+
+    Given and drawn are what the forest brought into the pool and took out of it before. Nobody pays for the
+    carelessness of another, and a misfortune is what a pool is for.
+    Source: this project; that an avoidable loss is made good by who caused it is the programmes' rule, from memory.
+
+    >>> float(pool_share(100.0, 12.0, 5.0, avoidable=True)), float(pool_share(100.0, 12.0, 5.0, avoidable=False))
+    (7.0, 100.0)
+    """
+    left = nonnegative("pool", pool)
+    if not avoidable:
+        return np.asarray(left, dtype=np.float64)
+    own = nonnegative("units given", given) - nonnegative("units drawn", drawn)
+    return np.asarray(np.minimum(left, np.maximum(0.0, own)))

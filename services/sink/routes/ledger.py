@@ -13,14 +13,15 @@ from services.sink.schemas.units import (
     CancellationRequest,
     DischargeRequest,
     DutyResponse,
+    PoolResponse,
     PostingQuery,
     PostingResponse,
     TransferRequest,
     UnitsQuery,
 )
-from services.sink.tables import Block, Issuance, Posting, ReplacementDuty
+from services.sink.tables import Block, BufferPool, Issuance, Posting, ReplacementDuty
 from shared.db import found
-from shared.fields import page_of
+from shared.fields import PageQuery, page_of
 from shared.web import Blueprint, page
 
 blp = Blueprint("ledger", __name__, url_prefix="/v1", description="Every unit, where it stands and how it came there")
@@ -84,6 +85,14 @@ def post_cancellation_of_units(session: Session, body: dict[str, Any]) -> Postin
 def post_transfer(session: Session, body: dict[str, Any]) -> Posting:
     """Write issued, free credits over to another holder."""
     return units.transfer_credits(session, **body)
+
+
+@blp.query("/buffer-pools", scope="sink:read")
+@blp.arguments(PageQuery(), location="query")
+@blp.response(200, page_of(PoolResponse(), "PoolPage"))
+def get_pools(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List the pooled buffers."""
+    return page(session, select(BufferPool), BufferPool.id, query)
 
 
 @blp.query("/replacement-duties", scope="sink:read")

@@ -21,13 +21,15 @@ blp = Blueprint("reversals", __name__, url_prefix="/v1", description="Losses of 
 @blp.response(201, ReversalsResponse())
 def post_reversal(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     """Report a fire or another peril that took carbon; each forest it hit is valued anew."""
-    what, area_ha = (body["peril"], body["occurred_on"]), body["event_area_ha"]
+    what, area_ha, care = (body["peril"], body["occurred_on"]), body["event_area_ha"], body["avoidable"]
     if body["geometry"] is not None:
-        rows = reversals.report_polygon_reversal(session, *what, body["geometry"], body["severity"])
+        rows = reversals.report_polygon_reversal(session, *what, body["geometry"], body["severity"], avoidable=care)
     elif body["county"] is not None:
-        rows = reversals.report_county_reversal(session, *what, area_ha, body["county"], body["severity"])
+        by_county = (area_ha, body["county"], body["severity"])
+        rows = reversals.report_county_reversal(session, *what, *by_county, avoidable=care)
     else:
-        rows = reversals.report_reversal(session, *what, area_ha, [Loss(**loss) for loss in body["assets"]])
+        losses = [Loss(**loss) for loss in body["assets"]]
+        rows = reversals.report_reversal(session, *what, area_ha, losses, avoidable=care)
     return {"event_id": rows[0].event_id, "items": rows}
 
 

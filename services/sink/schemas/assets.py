@@ -126,8 +126,8 @@ class AssetRequest(Base):
 class UnitsSchema(Base):
     """Balance of an asset's units.
 
-    forecast + issued - retired - cancelled - transferred = free + pledged + enforced, unless over-pledged. The buffer
-    was never issued to the owner and stands beside it.
+    forecast + issued - retired - cancelled - transferred = free + pledged + enforced, unless over-pledged. The
+    buffer is what was given to the pool: never issued to the owner, and no longer the forest's.
     """
 
     forecast = tonnes(required=True)

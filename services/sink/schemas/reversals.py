@@ -31,6 +31,11 @@ class ReversalRequest(Base):
     county = fields.String(load_default=None, validate=validate.OneOf(COUNTIES))
     geometry = fields.Nested(PolygonSchema(), load_default=None)
     severity = share(load_default=None, minimum="0.0001")
+    avoidable = fields.Boolean(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Whether care would have prevented it; if not said, a harvest is and the rest is not"},
+    )
 
     @validates_schema
     def _one_way(self, data: dict[str, Any], **_: Any) -> None:
@@ -51,6 +56,7 @@ class ReversalResponse(Base):
     occurred_on = fields.Date(required=True)
     county = fields.String(required=True)
     severity = Quantity(places=8, required=True)
+    avoidable = fields.Boolean(required=True)
     damaged_ha = Quantity(places=4, required=True)
     event_area_ha = Quantity(places=4, required=True)
     live_carbon_lost = tonnes(required=True)

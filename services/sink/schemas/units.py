@@ -227,6 +227,17 @@ class DutyResponse(Versioned):
     recorded_at = Moment(required=True)
 
 
+class PoolResponse(Base):
+    """The buffer of a registrar's forests under one programme: contributed = tonnes + cancelled."""
+
+    id = fields.UUID(required=True)
+    registrar = fields.String(required=True)
+    programme = fields.String(required=True)
+    contributed_tonnes = tonnes(required=True, metadata={"description": "Given by all issuances"})
+    cancelled_tonnes = tonnes(required=True, metadata={"description": "Taken for losses"})
+    tonnes = tonnes(required=True, metadata={"description": "Standing in the pool"})
+
+
 class DischargeRequest(Base):
     """Units of another forest to be retired in place of lost ones."""
 

@@ -8,6 +8,7 @@ them is the sum on the asset.
 from services.sink.tables.accounts import AccountEntry, ZeroCarbonAccount
 from services.sink.tables.assets import Asset, locked_in_order
 from services.sink.tables.base import Base
+from services.sink.tables.buffers import BufferPool
 from services.sink.tables.certificates import Certificate
 from services.sink.tables.eligibility import Evidence
 from services.sink.tables.footprints import Footprint
@@ -41,6 +42,7 @@ __all__ = [
     "AssetImportPiece",
     "Base",
     "Block",
+    "BufferPool",
     "Certificate",
     "CompensationOrder",
     "CompensationRetirement",

@@ -111,7 +111,7 @@ class Asset(Versioned, Base):
     #: Units of other holders, neither retired nor cancelled; they are no more the forest's to pledge.
     transferred_tonnes: Mapped[TonnesColumn] = mapped_column(server_default=text("0"), default=Decimal(0))
     cancelled_tonnes: Mapped[TonnesColumn] = mapped_column(server_default=text("0"), default=Decimal(0))
-    #: Set aside before issuance and still there; no part of what was issued to the owner.
+    #: Given to the pooled buffer by its issuances; no part of what was issued to the owner, nor the forest's any more.
     buffer_tonnes: Mapped[TonnesColumn] = mapped_column(server_default=text("0"), default=Decimal(0))
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"), index=True)
     over_pledged: Mapped[bool]

@@ -110,6 +110,7 @@ class UnitEntry(Base):
             "ix_unit_entries_issued_once", "issuance_id", unique=True, postgresql_where=text("account = 'programme'")
         ),
         Index("ix_unit_entries_spends", "spends", unique=True),
+        Index("ix_unit_entries_pooled", "first_serial", postgresql_where=text("account = 'buffer' AND tonnes > 0")),
     )
 
     id: Mapped[Id]

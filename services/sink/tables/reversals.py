@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,6 +31,8 @@ class Reversal(Base):
     occurred_on: Mapped[date]
     county: Mapped[str] = mapped_column(String(32))
     severity: Mapped[RateColumn]
+    #: Whether care would have prevented it: then the pool pays no more than the forest itself gave.
+    avoidable: Mapped[bool] = mapped_column(server_default=text("false"))
     damaged_ha: Mapped[Decimal] = mapped_column(Numeric(12, 4))
     event_area_ha: Mapped[Decimal] = mapped_column(Numeric(14, 4))
     live_carbon_lost: Mapped[TonnesColumn]

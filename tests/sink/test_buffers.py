@@ -1,0 +1,171 @@
+"""The pooled buffer: every issuance gives to it, any loss takes from it, and the database counts it."""
+
+import importlib
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+
+from services.sink.actions.assets import import_assets
+from services.sink.actions.reversals import Loss, report_reversal
+from services.sink.actions.units import issue_credits
+from services.sink.tables import Asset, BufferPool, ReplacementDuty
+from shared import clock, schema
+from shared.events.sink import CreditsCancelled
+from tests.conftest import Database, make_database
+from tests.harness import BUREAU, body, client, published
+from tests.sink.examples import facts, read_asset, years_from_today
+from tests.sink.test_ledger import by_account, forest
+from tests.sink.test_register import insert, required
+
+
+def issued(database: Database, sealed: Any, tonnes: int) -> Asset:
+    """A forest of which so many tonnes were issued to the owner, nine to one of the buffer."""
+    asset = forest(database, sealed)
+    with sealed(database.sessions, BUREAU) as session:
+        issue_credits(session, asset.id, str(asset.id), asset.crediting_from, clock.today(), Decimal(tonnes))
+    return asset
+
+
+def lose(
+    database: Database, sealed: Any, asset: Asset, severity: str = "1", avoidable: bool | None = None, **said: Any
+) -> ReplacementDuty:
+    """A loss, and what covered it."""
+    with sealed(database.sessions, BUREAU) as session:
+        losses = [Loss(asset.id, Decimal(severity))]
+        peril = said.get("peril", "fire")
+        (row,) = report_reversal(session, peril, clock.today(), None, losses, avoidable=avoidable)
+        reversal_id = row.id
+    with database.sessions() as session:
+        return session.scalars(select(ReplacementDuty).where(ReplacementDuty.reversal_id == reversal_id)).one()
+
+
+def pool(database: Database) -> tuple[Decimal, Decimal]:
+    """What stands in the pool, and what was taken from it."""
+    with database.sessions() as session:
+        row = session.scalars(select(BufferPool)).one()
+        lines = text("SELECT coalesce(sum(tonnes), 0) FROM unit_entries WHERE account = :account")
+        assert row.tonnes == session.scalar(lines, {"account": "buffer"})
+        assert row.cancelled_tonnes == session.scalar(lines, {"account": "buffer_cancelled"})
+        return row.tonnes, row.cancelled_tonnes
+
+
+def test_a_misfortune_takes_from_what_all_forests_gave_its_own_first(sink_db: Database, sealed: Any) -> None:
+    burning, spared, other = (issued(sink_db, sealed, 90) for _ in range(3))
+    before = read_asset(sink_db, spared.id)
+    assert pool(sink_db) == (30, 0)
+    duty = lose(sink_db, sealed, burning, "1")
+    assert (duty.reversed_tonnes, duty.buffer_tonnes, duty.duty_tonnes) == (100, 30, 70)
+    assert pool(sink_db) == (0, 30)
+    assert len(duty.serials) == 3
+    for asset in (burning, spared, other):
+        assert ("buffer_cancelled", 10) in by_account(sink_db, asset)
+    # One posting and one event on each forest that gave; the first is that of the forest that burned.
+    told = published(sink_db, CreditsCancelled)
+    assert told[0].asset_id == burning.id
+    assert {event.asset_id for event in told} == {burning.id, spared.id, other.id}
+    assert [serial for event in told for serial in event.serials] == duty.serials
+    # Nothing else about the others moved: not what was issued to them, nor what they gave.
+    after = read_asset(sink_db, spared.id)
+    assert (after.units, after.version) == (before.units, before.version)
+
+
+def test_a_small_loss_is_covered_by_what_the_forest_gave_and_touches_nobody_else(
+    sink_db: Database, sealed: Any
+) -> None:
+    burning, spared = issued(sink_db, sealed, 900), issued(sink_db, sealed, 90)
+    duty = lose(sink_db, sealed, burning, "0.02")
+    assert 0 < duty.buffer_tonnes < 100
+    assert duty.duty_tonnes == 0
+    assert by_account(sink_db, spared)[0] == ("buffer", 10)
+
+
+def test_a_loss_that_care_would_have_prevented_takes_no_more_than_its_forest_gave(
+    sink_db: Database, sealed: Any
+) -> None:
+    careless, spared = issued(sink_db, sealed, 90), issued(sink_db, sealed, 90)
+    duty = lose(sink_db, sealed, careless, "1", avoidable=True)
+    assert (duty.buffer_tonnes, duty.duty_tonnes) == (10, 90)
+    assert by_account(sink_db, spared)[0] == ("buffer", 10)
+    assert pool(sink_db) == (10, 10)
+
+
+def test_what_a_forest_drew_from_the_pool_before_counts_against_it_when_it_is_careless(
+    sink_db: Database, sealed: Any
+) -> None:
+    careless, _ = issued(sink_db, sealed, 900), issued(sink_db, sealed, 900)
+    first = lose(sink_db, sealed, careless, "0.02")
+    assert 0 < first.buffer_tonnes < 100
+    second = lose(sink_db, sealed, careless, "1", avoidable=True)
+    assert second.buffer_tonnes == 100 - first.buffer_tonnes
+    assert pool(sink_db) == (100, 100)
+
+
+@pytest.mark.parametrize(("peril", "avoidable"), [("harvest", True), ("fire", False)])
+def test_a_harvest_is_avoidable_and_a_fire_is_not_unless_the_report_says_so(
+    sink_db: Database, sealed: Any, peril: str, avoidable: bool
+) -> None:
+    asset = issued(sink_db, sealed, 90)
+    bureau = client("sink", sink_db, "bureau", BUREAU)
+    asked = {"peril": peril, "occurred_on": clock.today().isoformat()}
+    asked |= {"assets": [{"asset_id": str(asset.id), "severity": "0.1"}]}
+    (row,) = body(bureau.post("/v1/reversals", asked), 201)["items"]
+    assert row["avoidable"] is avoidable
+    (row,) = body(bureau.post("/v1/reversals", asked | {"avoidable": not avoidable}), 201)["items"]
+    assert row["avoidable"] is not avoidable
+
+
+def test_pools_of_programmes_and_registrars_are_apart(sink_db: Database, sealed: Any) -> None:
+    issued(sink_db, sealed, 90)
+    with sealed(sink_db.sessions, BUREAU) as session:
+        (gold,) = import_assets(session, [facts(700, programme="gold_standard", crediting_from=years_from_today(-3))])
+        assert isinstance(gold, Asset)
+        issue_credits(session, gold.id, "gold", gold.crediting_from, clock.today(), Decimal(80))
+    duty = lose(sink_db, sealed, gold, "1")
+    assert (duty.buffer_tonnes, duty.duty_tonnes) == (20, 80)
+    bureau = client("sink", sink_db, "bureau", BUREAU)
+    pools = {one["programme"]: one for one in body(bureau.get("/v1/buffer-pools"))["items"]}
+    assert {name: one["tonnes"] for name, one in pools.items()} == {"ccer": "10.000", "gold_standard": "0.000"}
+    assert pools["gold_standard"]["contributed_tonnes"] == "20.000"
+    assert pools["gold_standard"]["cancelled_tonnes"] == "20.000"
+
+
+def test_nobody_writes_the_pool_but_the_ledger(sink_db: Database, sealed: Any) -> None:
+    issued(sink_db, sealed, 90)
+    for statement in (
+        "UPDATE buffer_pools SET tonnes = tonnes + 1",
+        "DELETE FROM buffer_pools",
+        "INSERT INTO buffer_pools VALUES (gen_random_uuid(), 'x', 'ccer', 1, 0)",
+    ):
+        with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(DBAPIError, match="permission denied"):
+            session.execute(text(statement))
+    assert pool(sink_db) == (10, 0)
+
+
+def test_units_that_were_set_aside_before_make_the_pool(postgres: Any) -> None:
+    database = make_database(postgres, "sink", "pooled")
+    migration = importlib.import_module("services.sink.migrations.sink_0008_pool")
+    admin = create_engine(database.admin_url)
+    try:
+        schema.undo("sink", database.owner)
+        schema.migrate("sink", database.owner, migration.down_revision)
+        with admin.begin() as connection:
+            # The rows as they would stand after an issuance of which three units were taken for a loss.
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            row = required(connection, "assets") | {"buffer_tonnes": "7", "registrar": f"'{BUREAU}'"}
+            insert(connection, "assets", row | {"programme": "'ccer'"})
+            for account, tonnes in (("buffer", 10), ("buffer", -3), ("buffer_cancelled", 3)):
+                line = {"id": "gen_random_uuid()", "posting_id": "gen_random_uuid()", "account": f"'{account}'"}
+                line |= {"asset_id": "(SELECT id FROM assets)", "tonnes": str(tonnes)}
+                line |= {"issuance_id": "gen_random_uuid()", "first_serial": "1", "last_serial": str(abs(tonnes))}
+                line |= {"spends": "gen_random_uuid()"} if tonnes < 0 else {}
+                insert(connection, "unit_entries", line)
+        schema.migrate("sink", database.owner)
+        assert pool(database) == (7, 3)
+        with database.sessions() as session:
+            assert session.scalars(select(Asset.buffer_tonnes)).one() == 10
+    finally:
+        admin.dispose()
+        database.dispose()
