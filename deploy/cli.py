@@ -404,6 +404,38 @@ def credit_adopt(card: Path, key_file: Path | None, by: str, models: Path | None
         _refuse(str(error))
 
 
+# -- the insurance service's models -----------------------------------------------------------------------------------
+
+
+@heartwood.group("insurance")
+def insurance_group() -> None:
+    """Fire weather and the peril models of the insurance service."""
+
+
+@insurance_group.command("fire-weather")
+@click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="CSV: station, date, temperature_c, humidity_pct, wind_km_h, rain_mm.")  # fmt: skip
+@click.option("--state", "state_path", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="Go on from the state in an earlier result.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="Where seasons, refused readings and the state to go on with are written.")  # fmt: skip
+def insurance_fire_weather(data: Path, state_path: Path | None, json_path: Path) -> None:
+    """Fire weather index of daily readings, season by season, as covariates of a peril model."""
+    from services.insurance import weather_file
+    from services.insurance.actions import PARAMETERS
+    from shared import clock
+
+    try:
+        state = json.loads(state_path.read_text(encoding="utf-8"))["state"] if state_path else None
+        weather = weather_file.read_weather(data)
+        found = weather_file.seasons(weather, PARAMETERS.at(clock.today()), state)
+    except (ValueError, KeyError, TypeError) as error:
+        _refuse(str(error))
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{len(weather.stations)} stations, {len(found['seasons'])} seasons; refused {len(found['refused'])}")
+
+
 @heartwood.command("model-key")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def model_key(path: Path) -> None:
