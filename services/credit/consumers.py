@@ -12,6 +12,8 @@ from shared.timers import TimerHandler
 
 HANDLERS: Mapping[type[Event], Handler] = {
     sink.CarbonAssetValued: valuations.remember_valuation,
+    sink.CreditsIssued: valuations.remember_issuance,
+    sink.CreditsRetired: valuations.remember_issuance,
     sink.PledgePlaced: legs.remember_pledge,
     sink.PledgeRefused: legs.remember_pledge_refusal,
     sink.PledgeReduced: legs.remember_reduction,

@@ -208,7 +208,7 @@ def test_more_tonnes_than_are_forecast_are_refused(story: Story) -> None:
 def test_a_term_beyond_title_crediting_or_policy_is_refused(story: Story) -> None:
     story.value(title_until=clock.today() + timedelta(days=365), crediting_until=clock.today() + timedelta(days=400))
     codes = {reason["code"] for reason in story.apply(term_months=61)["reasons"]}
-    assert codes == {"term_too_long", "term_beyond_title", "term_beyond_crediting"}
+    assert codes == {"term_too_long", "term_beyond_insurance", "term_beyond_title", "term_beyond_crediting"}
     codes = {reason["code"] for reason in story.apply(term_months=37, revolving=True)["reasons"]}
     assert "term_too_long" in codes
 

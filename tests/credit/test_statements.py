@@ -56,14 +56,14 @@ def question(*asset_ids: UUID) -> dict[str, object]:
     return {name: whole[name] for name in (*asked, "assets")}
 
 
-def test_an_application_takes_19_statements_and_one_commit(credit_db: Database) -> None:
+def test_an_application_takes_20_statements_and_one_commit(credit_db: Database) -> None:
     story = Story(credit_db)
     story.value()
     story.apply()
     with counted(credit_db.app) as asked:
         loan = story.apply(borrower_reference="FILE-2026-0002")
     assert loan["state"] == "structuring"
-    assert (len(asked.statements), asked.commits, asked.connections) == (19, 1, 1)
+    assert (len(asked.statements), asked.commits, asked.connections) == (20, 1, 1)
     assert sum(text.startswith("UPDATE") for text in asked.statements) == 1, "only the end of the audit chain moves"
 
 

@@ -118,6 +118,7 @@ def _enter(session: Session, application: dict[str, Any], officer: str) -> Loan:
         scheme=application["scheme"],
         guaranteed_share=share,
         county=None,
+        verifier=application["verifier"],
         reasons=[],
         covenant_reasons=[],
         assets=[

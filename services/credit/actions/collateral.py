@@ -4,6 +4,7 @@ The value counted for a pledge is the present value at a quantile × the share o
 (1 − haircut for a sale). A valuation that is missing or stale is a fault with its own reason; nothing stands in for it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -45,6 +46,13 @@ class Collateral:
     haircut: float = 0.0
     fire_score: float | None = None
     spot_price: float = 0.0
+    methodology: str = ""
+    issued_tonnes: float = 0.0
+    free_tonnes: float = 0.0
+    longitude: float | None = None
+    latitude: float | None = None
+    #: Verification dates and the tonnes expected at them.
+    issuances: tuple[tuple[str, float], ...] = ()
 
 
 def collateral(asset_id: UUID, tonnes: Decimal, valuation: Valuation | None) -> Collateral:
@@ -72,7 +80,34 @@ def collateral(asset_id: UUID, tonnes: Decimal, valuation: Valuation | None) -> 
         haircut=float(valuation.liquidity_haircut),
         fire_score=None if score is None else float(score),
         spot_price=float(valuation.spot_price),
+        methodology=valuation.methodology,
+        issued_tonnes=float(valuation.issued_tonnes),
+        free_tonnes=float(valuation.free_tonnes),
+        longitude=float(valuation.longitude),
+        latitude=float(valuation.latitude),
+        issuances=tuple((one["verified_on"], float(one["mean"])) for one in valuation.removals),
     )
+
+
+def asset_class(policy: Policy, asset: Collateral) -> str | None:
+    """Class of an asset for the pledge rate; None: policy has none for its methodology."""
+    for line in policy["asset_classes"]:
+        if asset.methodology.startswith(line["methodology"]):
+            return str(line["asset_class"])
+    return None
+
+
+def verification_state(asset: Collateral) -> str:
+    """Whether the pledge is covered by issued units, or stands on forecast ones."""
+    return "issued" if asset.tonnes <= asset.issued_tonnes else "forecast"
+
+
+def fire_zone(degrees: float, asset: Collateral) -> str | None:
+    """Cell of the fire grid in which an asset lies, by its south-western corner."""
+    if asset.longitude is None or asset.latitude is None:
+        return None
+    east, north = (math.floor(round(one / degrees, 9)) * degrees for one in (asset.longitude, asset.latitude))
+    return f"E{east:.2f}-N{north:.2f}"
 
 
 def fault(policy: Policy, asset: Collateral, on: date) -> Reason | None:

@@ -1,7 +1,10 @@
-"""A decision on a loan: judged on its facts and our copies of the valuations, priced, and stored to be made again."""
+"""A decision on a loan: underwritten on its facts and our copies of the valuations, and kept to be made again.
+
+With each decision the card and the coefficients it was made by are kept, by their hash: it is made again from these,
+whatever card and coefficients later releases carry.
+"""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,14 +15,16 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import pricing, reasons, scoring
+from services.credit.actions import underwriting
 from services.credit.actions.collateral import Collateral
-from services.credit.actions.policy import JUDGEMENT, PRICE, Policy, policy, scorecard
-from services.credit.actions.pricing import Price, PriceInputs
+from services.credit.actions.policy import JUDGEMENT, LIMITS, PRICE, Policy, canonical, policy
+from services.credit.actions.pricing import Price
 from services.credit.actions.scoring import Facts, Judgement
-from services.credit.tables import Decision, Loan, book, latest_decision, valuations_of
+from services.credit.actions.underwriting import Case, Legs, Rulebook, rulebook
+from services.credit.tables import Decision, Loan, book, keep_materials, latest_decision, materials_of, valuations_of
 from shared import clock, money
 from shared.db import found
+from shared.errors import StateError
 from shared.events.parts import PledgedAsset, Reason
 from shared.ids import uuid7
 
@@ -43,39 +48,50 @@ def decide(
     Before the legs have answered, no cover is counted and the guarantors bear the share that was applied for.
     """
     today = clock.today()
+    rules = rulebook(today)
     assets = current_collateral(session, loan)
-    if any(asset.county for asset in assets):
-        loan.county = max(assets, key=lambda asset: (asset.p50 or 0.0, asset.asset_id)).county
-    facts = _facts(session, loan, today, guarantors)
-    judged_by, card = policy(today, JUDGEMENT), scorecard()
-    judgement = scoring.judge(judged_by, card, facts, assets)
-    inputs = scoring.inputs_as_json(facts, assets)
-    made: Price | None = None
-    if judgement.value is not None:
-        bearing = {"primary": facts.guaranteed_share} if guarantors is None else guarantors
-        price_inputs = _price_inputs(loan, judgement, assets, sum_insured, bearing)
-        made = pricing.price(policy(today, PRICE), price_inputs)
-        inputs["price"] = pricing.inputs_as_json(price_inputs)
-    outcome, told = _with_price(policy(today, PRICE), judgement, made, judged_by["most_reasons"])
-    result = _result(judgement, made, outcome, told)
+    _place(loan, assets, today)
+    case = _case(session, loan, assets, today, sum_insured, guarantors)
+    made = underwriting.underwrite(rules, case)
+    inputs, result = underwriting.case_as_json(case), underwriting.as_json(rules, made)
+    keep_materials(session, loan.institution, rules.texts())
     decision = Decision(
         id=uuid7(),
         institution=loan.institution,
         loan=loan,
         kind=kind,
-        outcome=outcome,
+        outcome=made.outcome,
         decided_at=clock.now(),
         decided_on=today,
         inputs=inputs,
         result=result,
         inputs_hash=_hash(inputs),
         result_hash=_hash(result),
-        artefact_hash=card.sha256,
-        parameters_digest=judged_by.digest,
+        artefact_hash=rules.card.sha256,
+        judgement_hash=rules.judged_by.sha256,
+        price_hash=rules.priced_by.sha256,
+        parameters_digest=rules.judged_by.digest,
     )
     session.add(decision)
-    _stand_on(judged_by, loan, assets, judgement)
-    return Decided(judgement, made, told, outcome, decision)
+    _stand_on(rules.judged_by, loan, assets, made.judgement)
+    return Decided(made.judgement, made.price, made.reasons, made.outcome, decision)
+
+
+def case_now(session: Session, loan: Loan) -> Case:
+    """The case of a loan as things stand now, before its legs have answered."""
+    today = clock.today()
+    assets = current_collateral(session, loan)
+    return _case(session, loan, assets, today, None, None)
+
+
+def kept_rulebook(session: Session, decision: Decision) -> Rulebook:
+    """The rulebook a decision was made by, as it was kept with it."""
+    hashes = (decision.artefact_hash, decision.judgement_hash, decision.price_hash)
+    texts = materials_of(session, hashes)
+    card, judged_by, priced_by = (texts[one] for one in hashes)
+    return Rulebook(
+        underwriting.kept_card(decision.artefact_hash, card), Policy.from_text(judged_by), Policy.from_text(priced_by)
+    )
 
 
 def current_collateral(session: Session, loan: Loan, *, hold: bool = False, pledged: bool = False) -> list[Collateral]:
@@ -108,33 +124,53 @@ def unverified(on: date) -> tuple[str, ...]:
 
 
 def replay(session: Session, loan_id: UUID) -> dict[str, Any]:
-    """Make the latest decision on a loan again from what was stored, and say whether every byte is the same."""
+    """Make the latest decision on a loan again from what was kept, and say whether every byte is the same."""
     found(session, Loan, loan_id)
     stored = latest_decision(session, loan_id)
     assert stored is not None
-    facts, assets = scoring.inputs_from_json(stored.inputs)
-    judged_by, card = policy(stored.decided_on, JUDGEMENT), scorecard()
-    judgement = scoring.judge(judged_by, card, facts, assets)
-    made = None
-    if "price" in stored.inputs:
-        made = pricing.price(policy(stored.decided_on, PRICE), PriceInputs(**stored.inputs["price"]))
-    outcome, told = _with_price(policy(stored.decided_on, PRICE), judgement, made, judged_by["most_reasons"])
-    result = _result(judgement, made, outcome, told)
+    if not stored.judgement_hash:
+        raise StateError("nothing was kept with this decision that it could be made again from")
+    rules = kept_rulebook(session, stored)
+    result = underwriting.as_json(rules, underwriting.underwrite(rules, underwriting.case_from_json(stored.inputs)))
+    present = rulebook(stored.decided_on)
     return {
         "decision_id": stored.id,
         "decided_at": stored.decided_at,
         "same": _hash(result) == stored.result_hash,
-        "same_artefact": card.sha256 == stored.artefact_hash,
-        "same_parameters": judged_by.digest == stored.parameters_digest,
+        "same_artefact": present.card.sha256 == stored.artefact_hash,
+        "same_parameters": (present.judged_by.sha256, present.priced_by.sha256)
+        == (stored.judgement_hash, stored.price_hash),
         "same_inputs": _hash(stored.inputs) == stored.inputs_hash,
         "result_hash": stored.result_hash,
         "replayed_hash": _hash(result),
     }
 
 
+def _place(loan: Loan, assets: list[Collateral], today: date) -> None:
+    """Say where the largest part of the collateral lies, for the limits of the book."""
+    if any(asset.county for asset in assets):
+        largest = max(assets, key=lambda asset: (asset.p50 or 0.0, asset.asset_id))
+        loan.county = largest.county
+        loan.fire_zone = pledge.fire_zone(policy(today, LIMITS)["fire_zone_degrees"], largest)
+
+
+def _case(
+    session: Session,
+    loan: Loan,
+    assets: list[Collateral],
+    today: date,
+    sum_insured: Decimal | None,
+    guarantors: Mapping[str, float] | None,
+) -> Case:
+    legs = Legs(float(sum_insured or 0), None if guarantors is None else dict(guarantors))
+    return Case(_facts(session, loan, today, guarantors), tuple(assets), legs)
+
+
 def _facts(session: Session, loan: Loan, today: date, guarantors: Mapping[str, float] | None) -> Facts:
-    whole, there = book(session, loan.county, loan.id) if loan.county else (None, None)
+    whole, beside = book(session, loan)
     share = float(loan.guaranteed_share) if guarantors is None else round(sum(guarantors.values()), 8)
+    names = {"county": loan.county, "fire_zone": loan.fire_zone, "verifier": loan.verifier}
+    names |= {"guarantor": loan.guarantor, "group": loan.obligor}
     return Facts(
         on=today.isoformat(),
         amount=money.fen(loan.amount),
@@ -145,49 +181,14 @@ def _facts(session: Session, loan: Loan, today: date, guarantors: Mapping[str, f
         revolving=loan.features["revolving"],
         guaranteed_share=share,
         natural_person=loan.borrower_kind == "natural_person",
-        book=None if whole is None else float(whole),
-        county_book=None if there is None else float(there),
-        county=loan.county,
+        repayment=loan.repayment,
+        verifier=loan.verifier,
+        book=float(whole),
+        beside={
+            dimension: None if name is None or beside[dimension] is None else (name, float(beside[dimension] or 0))
+            for dimension, name in names.items()
+        },
     )
-
-
-def _price_inputs(
-    loan: Loan,
-    judgement: Judgement,
-    assets: list[Collateral],
-    sum_insured: Decimal | None,
-    guarantors: Mapping[str, float],
-) -> PriceInputs:
-    return PriceInputs(
-        amount=money.fen(loan.amount),
-        term_months=loan.term_months,
-        default_probability=judgement.default_probability,
-        default_probability_without_fire=judgement.default_probability_without_fire,
-        default_probability_given_fire=judgement.default_probability_given_fire,
-        fire_probability=judgement.fire_probability,
-        carbon_value=sum(pledge.present_values(assets, "p50")),
-        sum_insured=float(sum_insured or 0),
-        guarantors=dict(guarantors),
-    )
-
-
-def _with_price(
-    prices: Policy, judgement: Judgement, made: Price | None, most_reasons: int
-) -> tuple[str, tuple[Reason, ...]]:
-    """A rate above what the bank offers turns an approval into a question for a person."""
-    if made is None or made.annual_rate <= prices["maximum_rate"]:
-        return judgement.outcome, judgement.reasons
-    told = (reasons.rate_too_high(made.annual_rate, prices["maximum_rate"]), *judgement.reasons)[:most_reasons]
-    return ("refer" if judgement.outcome == "approve" else judgement.outcome), told
-
-
-def _result(judgement: Judgement, made: Price | None, outcome: str, told: tuple[Reason, ...]) -> dict[str, Any]:
-    return {
-        "outcome": outcome,
-        "reasons": reasons.as_json(told),
-        "judgement": scoring.as_json(judgement),
-        "price": None if made is None else pricing.as_json(made),
-    }
 
 
 def _stand_on(judged_by: Policy, loan: Loan, assets: list[Collateral], judgement: Judgement) -> None:
@@ -200,5 +201,4 @@ def _stand_on(judged_by: Policy, loan: Loan, assets: list[Collateral], judgement
 
 
 def _hash(data: dict[str, Any]) -> str:
-    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+    return hashlib.sha256(canonical(data).encode("utf-8")).hexdigest()

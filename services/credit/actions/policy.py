@@ -1,8 +1,10 @@
 """The bank's policy on a date: the coefficients that a judgement, a price or a deadline reads."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,21 @@ PARAMETERS = Parameters(Path(__file__).parents[1] / "parameters.yaml")
 #: What a judgement reads; the rest of the file cannot move it.
 JUDGEMENT = (
     "approve_below_default_probability",
+    "asset_classes",
     "carbon_price_volatility",
+    "concentration_caps",
     "concentration_minimum_book",
-    "county_concentration_cap",
     "decline_from_default_probability",
     "default_probability_floor",
     "fire_default_uplift",
     "fire_hazard_reference",
     "fire_probability",
+    "insurance_maximum_months",
     "margin_quantile",
     "maximum_loan_to_value",
     "maximum_tenor_months",
     "most_reasons",
-    "pledge_rate_cap",
+    "pledge_rate_caps",
     "price_haircut_confidence",
     "probability_interval_level",
     "sale_time_years",
@@ -35,6 +39,7 @@ JUDGEMENT = (
     "scorecard_industries",
     "valuation_fault_outcome",
     "valuation_maximum_age_days",
+    "watch_levels",
     "working_capital_maximum_tenor_months",
 )
 PRICE = (
@@ -70,6 +75,10 @@ PARTIES = (
     "minimum_age_years",
     "verification_maximum_days",
 )
+#: What a search for a path to yes may change, how finely, at what cost.
+PATH = ("bank_minimum_retained_share", "path_costs", "path_grid")
+#: Where a loan is placed for the limits of the book.
+LIMITS = ("fire_zone_degrees",)
 CLASSES = ("five_class_days", "stage_days")
 TERMS = (
     "bank_minimum_retained_share",
@@ -87,8 +96,8 @@ class Policy:
 
     on: date
     values: dict[str, Any]
-    #: Those of them that nobody checked against a source.
-    unverified: tuple[str, ...]
+    #: Of each: since when it is in force, its source, how far that was checked.
+    sources: dict[str, dict[str, str]]
     #: SHA-256 over every coefficient in force.
     digest: str
 
@@ -96,13 +105,53 @@ class Policy:
         """Value of a coefficient."""
         return self.values[name]
 
+    @cached_property
+    def unverified(self) -> tuple[str, ...]:
+        """Those that nobody checked against a source."""
+        return tuple(sorted(name for name, source in self.sources.items() if source["verified"] == "no"))
+
+    @cached_property
+    def text(self) -> str:
+        """All of it as canonical JSON, to be kept with the decisions made by it."""
+        content = {"on": self.on.isoformat(), "values": self.values, "sources": self.sources, "digest": self.digest}
+        return canonical(content)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the text."""
+        return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
+
+    def digest_of(self, names: tuple[str, ...]) -> str:
+        """SHA-256 over the values of some coefficients: what one rule was applied with."""
+        return _digest(canonical({name: self.values[name] for name in names}))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Policy":
+        """The policy as it was kept."""
+        content = json.loads(text)
+        return cls(date.fromisoformat(content["on"]), content["values"], content["sources"], content["digest"])
+
+
+def canonical(data: Any) -> str:
+    """One text for the same data."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=4096)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
 
 @lru_cache(maxsize=512)
 def policy(on: date, names: tuple[str, ...]) -> Policy:
     """The coefficients of these names on a date; read once, since a judgement must not pay for reading them again."""
     in_force = PARAMETERS.at(on)
-    values = {name: in_force[name] for name in names}
-    return Policy(on, values, in_force.unverified, in_force.digest)
+    entries = {name: in_force.entries[name] for name in names}
+    sources = {
+        name: {"from": entry.from_.isoformat(), "source": entry.source, "verified": entry.verified}
+        for name, entry in entries.items()
+    }
+    return Policy(on, {name: entry.value for name, entry in entries.items()}, sources, in_force.digest)
 
 
 @lru_cache(maxsize=1)

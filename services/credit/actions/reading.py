@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import scoring, servicing, watching
-from services.credit.actions.decisions import current_collateral, unverified
+from services.credit.actions import path, scoring, servicing, underwriting, watching
+from services.credit.actions.decisions import case_now, current_collateral, unverified
 from services.credit.actions.ledger import accrued
-from services.credit.actions.policy import CLASSES, COVENANTS, JUDGEMENT, TERMS, policy, scorecard
+from services.credit.actions.policy import CLASSES, COVENANTS, TERMS, policy, scorecard
 from services.credit.actions.states import IN_DEFAULT, LIVE
+from services.credit.actions.underwriting import Case, Rulebook, rulebook
 from services.credit.formulas import loan_to_value as ltv
 from services.credit.formulas import staging
 from services.credit.tables import Decision, Loan, LoanHistory, Valuation, latest_decision, payments_of
@@ -27,8 +28,42 @@ Valuations = Callable[[Iterable[UUID]], dict[UUID, Valuation]]
 
 def what_if(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
     """Judge an application that nobody has made. Valuations are read only if forests are named."""
+    rules, case = case_of(asked, valuations)
+    judgement = underwriting.underwrite(rules, case).judgement
+    return {
+        "outcome": judgement.outcome,
+        "score": round(judgement.score),
+        "points": {name: round(points, 2) for name, points in judgement.points.items()},
+        "default_probability": _rate(judgement.default_probability),
+        "default_probability_low": _rate(judgement.default_probability_low),
+        "default_probability_high": _rate(judgement.default_probability_high),
+        "loan_to_value": _rates(judgement.loan_to_value),
+        "pledge_rate": _rate(judgement.pledge_rate),
+        "value": judgement.value,
+        "maximum_amount": judgement.maximum_amount,
+        "reasons": judgement.reasons,
+        "watch": judgement.watch,
+        "flags": judgement.flags,
+        "model": model(),
+        "parameters_digest": rules.judged_by.digest,
+        "unverified_parameters": rules.judged_by.unverified,
+    }
+
+
+def path_of(session: Session, loan_id: UUID) -> dict[str, Any]:
+    """The smallest changes with which a loan's application would be approved as things stand now."""
+    loan = found(session, Loan, loan_id)
+    return path.show(path.search(rulebook(clock.today()), case_now(session, loan)))
+
+
+def path_of_question(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
+    """The smallest changes with which an application that nobody has made would be approved."""
+    return path.show(path.search(*case_of(asked, valuations)))
+
+
+def case_of(asked: dict[str, Any], valuations: Valuations) -> tuple[Rulebook, Case]:
+    """The case of an application that nobody has made, and the rulebook of today."""
     today = clock.today()
-    judged_by, card = policy(today, JUDGEMENT), scorecard()
     assets = []
     if asked["assets"]:
         known = valuations(asset["asset_id"] for asset in asked["assets"])
@@ -46,25 +81,9 @@ def what_if(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
         revolving=asked["revolving"],
         guaranteed_share=float(share),
         natural_person=asked["borrower_kind"] == "natural_person",
+        verifier=asked["verifier"],
     )
-    judgement = scoring.judge(judged_by, card, facts, assets)
-    return {
-        "outcome": judgement.outcome,
-        "score": round(judgement.score),
-        "points": {name: round(points, 2) for name, points in judgement.points.items()},
-        "default_probability": _rate(judgement.default_probability),
-        "default_probability_low": _rate(judgement.default_probability_low),
-        "default_probability_high": _rate(judgement.default_probability_high),
-        "loan_to_value": _rates(judgement.loan_to_value),
-        "pledge_rate": _rate(judgement.pledge_rate),
-        "value": judgement.value,
-        "maximum_amount": judgement.maximum_amount,
-        "reasons": judgement.reasons,
-        "flags": judgement.flags,
-        "model": model(),
-        "parameters_digest": judged_by.digest,
-        "unverified_parameters": judged_by.unverified,
-    }
+    return rulebook(today), Case(facts, tuple(assets))
 
 
 def model() -> dict[str, Any]:
@@ -143,7 +162,9 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "value": _amount(judged["value"]),
         "maximum_amount": _amount(judged["maximum_amount"]),
         "reasons": decision.result["reasons"],
+        "watch": judged.get("watch", []),
         "flags": judged["flags"],
+        "rules": decision.result.get("rules", []),
         "annual_rate": _rate(priced["annual_rate"]),
         "loss_given_default": _rate(priced["loss_given_default"]),
         "loss_given_default_before_legs": _rate(priced["loss_given_default_before_legs"]),

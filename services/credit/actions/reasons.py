@@ -77,12 +77,79 @@ def term_beyond(what: str, asset: str, matures_on: date, until: str) -> Reason:
     )
 
 
-def county_concentrated(county: str, part: float, limit: float) -> Reason:
-    """Too much of the bank's forest book would stand in one county."""
+def term_beyond_insurance(months: int, limit: int) -> Reason:
+    """The loan would outlast the cover that can be rolled."""
     return Reason(
-        code="county_concentrated",
-        zh=f"发放后 {county} 占本行林权贷款的 {part:.1%},高于限额 {limit:.0%}",
-        en=f"{county} would be {part:.1%} of the bank's forest loans, above the limit of {limit:.0%}",
+        code="term_beyond_insurance",
+        zh=f"期限 {months} 个月,超过可连续投保的 {limit} 个月;请缩短期限",
+        en=f"the term of {months} months is longer than the {limit} over which cover can be rolled;"
+        " ask for a shorter one",
+    )
+
+
+def asset_class_unknown(asset: str, methodology: str) -> Reason:
+    """Policy has no pledge rate for the methodology of an asset."""
+    return Reason(
+        code="asset_class_unknown",
+        zh=f"资产 {asset} 的方法学“{methodology or '不详'}”未列入本行质押率政策;请改用政策内的资产",
+        en=f"the methodology of asset {asset} ({methodology or 'unknown'}) has no pledge rate in the bank's policy;"
+        " pledge an asset that has one",
+    )
+
+
+def verifier_unnamed() -> Reason:
+    """Issued units without the name of who verified them."""
+    return Reason(
+        code="verifier_unnamed",
+        zh="质押的是已签发减排量,但未说明核查机构;请补充核查机构",
+        en="issued units are pledged and nobody said who verified them; name the verifier",
+    )
+
+
+_DIMENSIONS = {
+    "county": ("县区", "county"),
+    "fire_zone": ("火险区", "fire zone"),
+    "verifier": ("核查机构", "verifier"),
+    "guarantor": ("担保机构", "guarantor"),
+    "group": ("借款人及关联方", "borrower group"),
+}
+
+
+def concentrated(dimension: str, name: str, part: float, limit: float) -> Reason:
+    """Too much of the bank's forest book would stand in one place or on one party."""
+    zh, en = _DIMENSIONS[dimension]
+    return Reason(
+        code=f"{dimension}_concentrated",
+        zh=f"发放后{zh} {name} 占本行林权贷款的 {part:.1%},高于限额 {limit:.0%};请减少金额",
+        en=f"{en} {name} would be {part:.1%} of the bank's forest loans, above the limit of {limit:.0%}; borrow less",
+    )
+
+
+def concentration_close(dimension: str, name: str, part: float, limit: float) -> Reason:
+    """A limit of the book is nearly reached."""
+    zh, en = _DIMENSIONS[dimension]
+    return Reason(
+        code=f"watch_{dimension}",
+        zh=f"发放后{zh} {name} 占本行林权贷款的 {part:.1%},接近限额 {limit:.0%}",
+        en=f"{en} {name} would be {part:.1%} of the bank's forest loans, close to the limit of {limit:.0%}",
+    )
+
+
+def loan_to_value_close(quantile: str, ratio: float, limit: float) -> Reason:
+    """The loan to value is nearly at its limit."""
+    return Reason(
+        code="watch_loan_to_value",
+        zh=f"按 {quantile} 估值的贷款价值比为 {ratio:.1%},接近上限 {limit:.0%}",
+        en=f"the loan to value at {quantile} is {ratio:.1%}, close to the limit of {limit:.0%}",
+    )
+
+
+def valuation_ageing(until: date, days: int) -> Reason:
+    """A valuation will soon be stale."""
+    return Reason(
+        code="watch_valuation",
+        zh=f"估值将于 {until} 后过期(剩余 {days} 天);放款前请重新估值",
+        en=f"a valuation may be used until {until} only, {days} days from now; have it valued anew before paying out",
     )
 
 

@@ -4,17 +4,18 @@
 again to the byte, and so that a what-if costs nothing but arithmetic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import reasons
+from services.credit.actions import reasons, rules
 from services.credit.actions.collateral import Collateral
 from services.credit.actions.dates import months_after
 from services.credit.actions.policy import Policy
+from services.credit.actions.rules import Breach
 from services.credit.formulas import default_probability as pd
 from services.credit.formulas import loan_to_value as ltv
 from services.credit.formulas.scorecard import Score, score
@@ -38,10 +39,12 @@ class Facts:
     revolving: bool
     guaranteed_share: float
     natural_person: bool
-    #: The bank's forest book without this loan, in all and in the county of the collateral; None: limits not judged.
+    repayment: str = "equal_principal"
+    verifier: str | None = None
+    #: The bank's forest book without this loan. [CNY] None: limits are not judged.
     book: float | None = None
-    county_book: float | None = None
-    county: str | None = None
+    #: By dimension: the name there, and what the bank has lent there beside this loan. [CNY] None: not known.
+    beside: dict[str, tuple[str, float] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Judgement:
     """What a judgement says."""
 
     outcome: str
+    #: What the score alone says.
+    band: str
     score: float
     points: dict[str, float]
     #: Yearly default probability over fire and no fire, its interval, and the two states it mixes.
@@ -67,7 +72,12 @@ class Judgement:
     reasons: tuple[Reason, ...]
     #: Those that no person may pass over.
     blocking: tuple[Reason, ...]
+    #: Within a limit, but close to it.
+    watch: tuple[Reason, ...]
     flags: tuple[str, ...]
+    #: Rules that were broken, and rules that could not be applied.
+    breaches: tuple[Breach, ...]
+    unknown: tuple[str, ...]
 
 
 def judge(policy: Policy, card: Scorecard, facts: Facts, assets: Sequence[Collateral]) -> Judgement:
@@ -79,25 +89,36 @@ def judge(policy: Policy, card: Scorecard, facts: Facts, assets: Sequence[Collat
     without_fire, given_fire, mixed = _probabilities(policy, scored.probability, fire)
     low, high = pd.probability_interval(scored.log_odds, scored.log_odds_sd, policy["probability_interval_level"])
 
-    breaches = list(_term_breaches(policy, facts, assets, on))
+    breaches = [*_term_breaches(policy, facts, assets, on), *_asset_breaches(policy, facts, assets)]
+    breaches += [Breach("valuation-fresh", one) for one in faults]
     ratios = rate = value = maximum = None
-    if assets and not faults:
-        ratios, rate, maximum, found = _coverage(policy, facts, assets)
+    watch: list[Reason] = []
+    priced = not any(one.rule == "asset-class" for one in breaches)
+    if assets and not faults and priced:
+        ratios, rate, maximum, found, close = _coverage(policy, facts, assets)
         value = money.yuan(pledge.value(policy, assets, policy["margin_quantile"]))
         breaches += found
-    softer = list(_concentration(policy, facts))
+        watch += close
+        watch += _ageing(policy, assets, on)
+    found, close, unknown = _concentration(policy, facts)
+    breaches += found
+    watch += close
+    if not ratios:
+        unknown += ["loan-to-value", "pledge-rate"]
 
     band = pd.decision_band(
         mixed, policy["approve_below_default_probability"], policy["decline_from_default_probability"]
     )
-    outcome, flags = _outcome(policy, facts, band, faults, breaches, softer)
-    told = [*breaches, *faults, *softer]
+    outcome, flags = _outcome(policy, facts, band, breaches)
+    ordered = rules.of_severity(breaches, *rules.SEVERITIES)
+    told = [one.reason for one in ordered]
     if band != "approve" or not told:
         told += [reasons.points_lost(lost) for lost in scored.reasons]
     if not told and outcome != "approve":
         told.append(reasons.default_probability_high(mixed, policy["approve_below_default_probability"]))
     return Judgement(
         outcome=outcome,
+        band=band,
         score=scored.points,
         points=scored.points_by_feature,
         default_probability=mixed,
@@ -111,8 +132,11 @@ def judge(policy: Policy, card: Scorecard, facts: Facts, assets: Sequence[Collat
         value=value,
         maximum_amount=maximum,
         reasons=tuple(told[: policy["most_reasons"]]),
-        blocking=(*breaches, *faults),
+        blocking=tuple(one.reason for one in rules.of_severity(breaches, "decline", "fault")),
+        watch=tuple(watch),
         flags=(*scored.flags, *flags, *_silences(facts, assets)),
+        breaches=tuple(breaches),
+        unknown=tuple(unknown),
     )
 
 
@@ -147,67 +171,119 @@ def _fire_probability(policy: Policy, assets: Sequence[Collateral]) -> float:
 
 def _coverage(
     policy: Policy, facts: Facts, assets: Sequence[Collateral]
-) -> tuple[dict[str, float], float, Decimal, list[Reason]]:
-    """Loan to value by quantile, pledge rate, the largest loan this pledge carries, and the limits that are broken."""
-    amount = facts.amount / 100
+) -> tuple[dict[str, float], float, Decimal, list[Breach], list[Reason]]:
+    """Loan to value by quantile, pledge rate, the largest loan this pledge carries, limits broken and limits close."""
+    amount, close = facts.amount / 100, policy["watch_levels"]["share_of_limit"]
     ratios: dict[str, float] = {}
     caps: list[int] = []
     over: list[tuple[str, float, float]] = []
+    watch: list[Reason] = []
     for quantile, limit in policy["maximum_loan_to_value"].items():
         worth = pledge.value(policy, assets, quantile)
         ratios[quantile] = ltv.loan_to_value(amount, worth)
         caps.append(ltv.maximum_principal(money.fen(money.yuan(worth)), limit))
         if ratios[quantile] > limit:
             over.append((quantile, ratios[quantile], limit))
-    whole, cap = sum(pledge.present_values(assets, "p50")), policy["pledge_rate_cap"]
-    rate = ltv.loan_to_value(amount, whole)
-    caps.append(ltv.maximum_principal(money.fen(money.yuan(whole)), cap))
+        elif ratios[quantile] > limit * close:
+            watch.append(reasons.loan_to_value_close(quantile, ratios[quantile], limit))
+    worths = pledge.present_values(assets, "p50")
+    whole = sum(worths)
+    parts = [_pledge_cap(policy, asset) for asset in assets]
+    rate, cap = ltv.loan_to_value(amount, whole), ltv.mean_cap(worths, parts)
+    caps.append(
+        sum(
+            ltv.maximum_principal(money.fen(money.yuan(worth)), part) for worth, part in zip(worths, parts, strict=True)
+        )
+    )
     maximum = money.from_fen(min(caps))
-    breaches = [reasons.loan_to_value_high(*each, f"{maximum:,.2f}") for each in over]
-    if rate > cap:
-        breaches.append(reasons.pledge_rate_high(rate, cap, f"{maximum:,.2f}"))
+    breaches = [Breach("loan-to-value", reasons.loan_to_value_high(*each, f"{maximum:,.2f}")) for each in over]
+    if facts.amount > caps[-1]:
+        breaches.append(Breach("pledge-rate", reasons.pledge_rate_high(rate, cap, f"{maximum:,.2f}")))
     breaches += [
-        reasons.pledge_exceeds_forecast(asset.asset_id, asset.tonnes, asset.forecast_tonnes)
+        Breach("pledge-forecast", reasons.pledge_exceeds_forecast(asset.asset_id, asset.tonnes, asset.forecast_tonnes))
         for asset in assets
         if asset.tonnes > asset.forecast_tonnes
     ]
-    return ratios, rate, maximum, breaches
+    return ratios, rate, maximum, breaches, watch
 
 
-def _term_breaches(policy: Policy, facts: Facts, assets: Sequence[Collateral], on: date) -> list[Reason]:
+def _pledge_cap(policy: Policy, asset: Collateral) -> float:
+    """Largest share of the present value of an asset that may be lent on it; of an unknown class, nothing."""
+    asset_class = pledge.asset_class(policy, asset)
+    if asset_class is None:
+        return 0.0
+    cap: float = policy["pledge_rate_caps"][asset_class][pledge.verification_state(asset)]
+    return cap
+
+
+def _term_breaches(policy: Policy, facts: Facts, assets: Sequence[Collateral], on: date) -> list[Breach]:
     limit = policy["working_capital_maximum_tenor_months" if facts.revolving else "maximum_tenor_months"]
-    found = [reasons.term_too_long(facts.term_months, limit)] if facts.term_months > limit else []
+    found = []
+    if facts.term_months > limit:
+        found.append(Breach("tenor-policy", reasons.term_too_long(facts.term_months, limit)))
+    insured = policy["insurance_maximum_months"]
+    if facts.term_months > insured:
+        found.append(Breach("tenor-insurance", reasons.term_beyond_insurance(facts.term_months, insured)))
     matures = months_after(on, facts.term_months)
     for asset in assets:
         for what, until in (("title", asset.title_until), ("crediting", asset.crediting_until)):
             if until is not None and matures > date.fromisoformat(until):
-                found.append(reasons.term_beyond(what, asset.asset_id, matures, until))
+                found.append(Breach(f"tenor-{what}", reasons.term_beyond(what, asset.asset_id, matures, until)))
     return found
 
 
-def _concentration(policy: Policy, facts: Facts) -> list[Reason]:
-    if facts.book is None or facts.county_book is None or facts.county is None:
+def _asset_breaches(policy: Policy, facts: Facts, assets: Sequence[Collateral]) -> list[Breach]:
+    """What the assets themselves are not fit for."""
+    valued = [asset for asset in assets if asset.version is not None]
+    found = [
+        Breach("asset-class", reasons.asset_class_unknown(asset.asset_id, asset.methodology))
+        for asset in valued
+        if pledge.asset_class(policy, asset) is None
+    ]
+    if facts.verifier is None and any(pledge.verification_state(asset) == "issued" for asset in valued):
+        found.append(Breach("verifier-named", reasons.verifier_unnamed()))
+    return found
+
+
+def _ageing(policy: Policy, assets: Sequence[Collateral], on: date) -> list[Reason]:
+    until, days = pledge.fresh_until(policy, assets), policy["watch_levels"]["valuation_days_left"]
+    if until is None or (until - on).days > days:
         return []
-    amount = facts.amount / 100
+    return [reasons.valuation_ageing(until, (until - on).days)]
+
+
+def _concentration(policy: Policy, facts: Facts) -> tuple[list[Breach], list[Reason], list[str]]:
+    """Limits of the book broken, close, and those that could not be judged."""
+    caps = policy["concentration_caps"]
+    if facts.book is None or facts.beside is None:
+        return [], [], [f"concentration-{dimension}" for dimension in caps]
+    amount, close = facts.amount / 100, policy["watch_levels"]["share_of_limit"]
     whole = max(facts.book + amount, policy["concentration_minimum_book"] / 100)
-    part = (facts.county_book + amount) / whole
-    limit = policy["county_concentration_cap"]
-    return [reasons.county_concentrated(facts.county, part, limit)] if part > limit else []
+    broken: list[Breach] = []
+    watch: list[Reason] = []
+    unknown: list[str] = []
+    for dimension, cap in caps.items():
+        there = facts.beside.get(dimension)
+        if there is None:
+            unknown.append(f"concentration-{dimension}")
+            continue
+        name, beside = there
+        part = (beside + amount) / whole
+        if part > cap:
+            broken.append(Breach(f"concentration-{dimension}", reasons.concentrated(dimension, name, part, cap)))
+        elif part > cap * close:
+            watch.append(reasons.concentration_close(dimension, name, part, cap))
+    return broken, watch, unknown
 
 
-def _outcome(
-    policy: Policy,
-    facts: Facts,
-    band: str,
-    faults: Sequence[Reason],
-    breaches: Sequence[Reason],
-    softer: Sequence[Reason],
-) -> tuple[str, tuple[str, ...]]:
+def _outcome(policy: Policy, facts: Facts, band: str, breaches: Sequence[Breach]) -> tuple[str, tuple[str, ...]]:
     """Decline on a broken limit or a high risk, refer on doubt; a machine never has the last word on a person."""
-    faulty = policy["valuation_fault_outcome"] if faults else "approve"
-    if breaches or band == "decline" or faulty == "decline":
+    asked = {rules.RULES[one.rule].severity for one in breaches}
+    if "fault" in asked:
+        asked.add(policy["valuation_fault_outcome"])
+    if "decline" in asked or band == "decline":
         return ("refer", ("human_review",)) if facts.natural_person else ("decline", ())
-    return ("refer" if softer or band == "refer" or faulty == "refer" else "approve"), ()
+    return ("refer" if "refer" in asked or band == "refer" else "approve"), ()
 
 
 def _silences(facts: Facts, assets: Sequence[Collateral]) -> tuple[str, ...]:
@@ -231,9 +307,13 @@ def inputs_as_json(facts: Facts, assets: Sequence[Collateral]) -> dict[str, Any]
     return {"facts": asdict(facts), "assets": [asdict(asset) for asset in assets]}
 
 
-def inputs_from_json(data: dict[str, Any]) -> tuple[Facts, list[Collateral]]:
+def inputs_from_json(data: Mapping[str, Any]) -> tuple[Facts, list[Collateral]]:
     """Stored inputs of a judgement, to judge again."""
-    return Facts(**data["facts"]), [Collateral(**asset) for asset in data["assets"]]
+    facts = dict(data["facts"])
+    if facts["beside"] is not None:
+        facts["beside"] = {name: one and (one[0], one[1]) for name, one in facts["beside"].items()}
+    assets = [{**one, "issuances": tuple((day, tonnes) for day, tonnes in one["issuances"])} for one in data["assets"]]
+    return Facts(**facts), [Collateral(**asset) for asset in assets]
 
 
 def as_json(judgement: Judgement) -> dict[str, Any]:
@@ -242,6 +322,9 @@ def as_json(judgement: Judgement) -> dict[str, Any]:
     made["value"] = None if judgement.value is None else str(judgement.value)
     made["maximum_amount"] = None if judgement.maximum_amount is None else str(judgement.maximum_amount)
     made["flags"] = list(judgement.flags)
+    made["watch"] = reasons.as_json(judgement.watch)
+    made["breaches"] = [{"rule": one.rule, "code": one.reason.code} for one in judgement.breaches]
+    made["unknown"] = list(judgement.unknown)
     made["reasons"] = reasons.as_json(judgement.reasons)
     made["blocking"] = reasons.as_json(judgement.blocking)
     return made

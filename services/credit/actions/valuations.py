@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import structlog
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -10,7 +11,7 @@ from services.credit.actions import watching
 from services.credit.tables import Valuation
 from shared import clock
 from shared.events.base import encode
-from shared.events.sink import CarbonAssetValued
+from shared.events.sink import CarbonAssetValued, CreditsIssued, CreditsRetired
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ def remember_valuation(session: Session, event: CarbonAssetValued) -> None:
         "version": event.version,
         "as_of": event.as_of,
         "valid_until": event.valid_until,
+        "methodology": event.methodology[:200],
         "county": event.county,
         "area_ha": event.area_ha,
         "longitude": event.longitude,
@@ -57,3 +59,13 @@ def remember_valuation(session: Session, event: CarbonAssetValued) -> None:
         log.info("an older valuation", asset=str(event.asset_id), version=event.version)
         return
     watching.watch_asset(session, event.asset_id)
+
+
+def remember_issuance(session: Session, event: CreditsIssued | CreditsRetired) -> None:
+    """Keep how many issued units an asset has; of one that was never valued nothing is kept, so they stay forecast."""
+    change = event.tonnes if isinstance(event, CreditsIssued) else -event.tonnes
+    session.execute(
+        update(Valuation)
+        .where(Valuation.asset_id == event.asset_id)
+        .values(issued_tonnes=func.greatest(0, Valuation.issued_tonnes + change))
+    )

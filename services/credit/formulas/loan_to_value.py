@@ -1,4 +1,4 @@
-"""Loan to value of a pledge, and what would trigger a margin call.        docs/equations/credit.md (C17)-(C30), (C88)
+"""Loan to value of a pledge, and what would trigger a margin call.  docs/equations/credit.md (C17)-(C30), (C88), (C93)
 
 B  balance [CNY]      V  value of the pledge at the stated quantile, after haircuts [CNY]
 L  a loan-to-value limit [-]
@@ -225,6 +225,20 @@ def counted_share(tonnes: float, forecast_tonnes: float, pledged_tonnes: float) 
     if tonnes <= 0 or forecast_tonnes < 0 or pledged_tonnes < 0:
         raise ValueError(f"no share of {tonnes} t in {forecast_tonnes} t forecast and {pledged_tonnes} t pledged")
     return tonnes / max(forecast_tonnes, pledged_tonnes, tonnes)
+
+
+def mean_cap(values: Sequence[float], caps: Sequence[float]) -> float:
+    """Eq. (C93): cap of a mixed pledge, Σ V·cap / Σ V; the plain mean of the caps when nothing is worth anything. [-]
+
+    Source: our own rule; no.
+
+    >>> mean_cap([300.0, 100.0], [0.5, 0.6])
+    0.525
+    """
+    whole = sum(values)
+    if whole <= 0:
+        return sum(caps) / len(caps)
+    return sum(value * cap for value, cap in zip(values, caps, strict=True)) / whole
 
 
 def _known_value(value: float | None) -> float:

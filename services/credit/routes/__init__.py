@@ -1,6 +1,6 @@
 """The HTTP door of credit, a blueprint for each noun: translate, nothing else."""
 
-from services.credit.routes import approvals, loans, parties, scores, servicing, valuations
+from services.credit.routes import approvals, loans, parties, paths, scores, servicing, valuations
 
 BLUEPRINTS = (
     scores.blp,
@@ -9,4 +9,5 @@ BLUEPRINTS = (
     servicing.blp,
     valuations.blp,
     approvals.blp,
+    paths.blp,
 )

@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from services.credit.schemas.common import money, rate
 from services.credit.schemas.scores import ScoreResponse
-from shared.fields import Base, Moment, Text
+from shared.fields import Base, Moment, Names, Text
 
 
 class ReferralRequest(Base):
@@ -12,6 +12,16 @@ class ReferralRequest(Base):
 
     decision = fields.String(required=True, validate=validate.OneOf(["proceed", "decline"]))
     comment = Text(required=True, max_length=1000)
+
+
+class RuleResponse(Base):
+    """A rule of the decision: what it said, and the coefficients it was applied with."""
+
+    rule = fields.String(required=True)
+    verdict = fields.String(required=True, metadata={"enum": ["holds", "refer", "fault", "decline", "unknown"]})
+    parameters = Names(required=True)
+    in_force_from = fields.String(metadata={"description": "Version of the rule: since when its coefficients hold"})
+    digest = fields.String(metadata={"description": "SHA-256 over the values of its coefficients"})
 
 
 class DecisionResponse(ScoreResponse):
@@ -25,6 +35,7 @@ class DecisionResponse(ScoreResponse):
     loss_given_default_before_legs = rate(required=True)
     expected_losses = fields.Dict(keys=fields.String(), values=money(), required=True, allow_none=True)
     worth_bp = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, allow_none=True)
+    rules = fields.List(fields.Nested(RuleResponse()), required=True)
     inputs = fields.Dict(required=True)
     inputs_hash = fields.String(required=True)
     result_hash = fields.String(required=True)

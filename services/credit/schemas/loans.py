@@ -218,6 +218,8 @@ class LoanResponse(Versioned):
     scheme = fields.String(required=True)
     guaranteed_share = Quantity(places=4, required=True)
     county = fields.String(required=True, allow_none=True)
+    fire_zone = fields.String(required=True, allow_none=True)
+    verifier = fields.String(required=True, allow_none=True)
     applied_by = fields.String(required=True)
     applied_at = Moment(required=True)
     updated_at = Moment(required=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from services.credit.schemas.common import Flag, money, rate
+from services.credit.schemas.common import CODE, Flag, money, rate
 from shared.fields import Base, Money, Names, Quantity, ReasonSchema, Whole
 
 #: Who borrows. A machine may not have the last word on a natural person.
@@ -37,6 +37,12 @@ class ScoreRequest(Base):
     amount = Money(required=True, minimum="1000.00")
     term_months = Whole(required=True, minimum=1, maximum=360)
     guaranteed_share = Quantity(places=4, maximum="1", allow_none=True, load_default=None)
+    verifier = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=CODE,
+        metadata={"description": "Who verified the carbon; asked for where issued units are pledged"},
+    )
     assets = fields.List(fields.Nested(AssetRequest()), load_default=list, validate=validate.Length(max=50))
 
     @validates_schema(skip_on_field_errors=True)
@@ -72,6 +78,9 @@ class ScoreResponse(Base):
     value = money(required=True, metadata={"description": "Counted for the pledge, after haircuts"})
     maximum_amount = money(required=True, metadata={"description": "The largest loan this pledge carries"})
     reasons = fields.List(fields.Nested(ReasonSchema()), required=True)
+    watch = fields.List(
+        fields.Nested(ReasonSchema()), required=True, metadata={"description": "Within a limit, but close to it"}
+    )
     flags = Names(required=True)
     model = fields.Nested(ModelResponse(), required=True)
     parameters_digest = fields.String(required=True)

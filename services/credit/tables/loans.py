@@ -95,6 +95,10 @@ class Loan(Versioned, Base):
     guaranteed_share: Mapped[RateColumn]
     #: County of the largest part of the collateral; unknown while no asset is valued.
     county: Mapped[str | None] = mapped_column(String(64))
+    #: Cell of the fire grid in which that part lies.
+    fire_zone: Mapped[str | None] = mapped_column(String(32))
+    #: Who verifies the carbon, as far as anybody said.
+    verifier: Mapped[str | None] = mapped_column(String(64))
 
     # What stopped it.
     blocked_by: Mapped[str | None] = mapped_column(String(16))
@@ -321,16 +325,30 @@ IN_BOOK = (
 )
 
 
-def book(session: Session, county: str, without: UUID) -> tuple[Decimal, Decimal]:
-    """What this bank has lent or promised on forests, in all and in one county, without one loan. [CNY]"""
+#: The columns by which the book is limited.
+CONCENTRATIONS = {
+    "county": Loan.county,
+    "fire_zone": Loan.fire_zone,
+    "verifier": Loan.verifier,
+    "guarantor": Loan.guarantor,
+    "group": Loan.obligor,
+}
+
+
+def book(session: Session, loan: Loan) -> tuple[Decimal, dict[str, Decimal | None]]:
+    """What this bank has lent or promised on forests without one loan, in all and beside it by dimension. [CNY]
+
+    None: of this loan that dimension is not known.
+    """
     exposure = case((Loan.disbursed > 0, Loan.balance), else_=Loan.amount)
-    whole, there = session.execute(
-        select(
-            func.coalesce(func.sum(exposure), 0),
-            func.coalesce(func.sum(exposure).filter(Loan.county == county), 0),
-        ).where(Loan.state.in_(IN_BOOK), Loan.id != without)
+    values = {name: getattr(loan, column.key) for name, column in CONCENTRATIONS.items()}
+    known = {name: value for name, value in values.items() if value is not None}
+    sums = [func.coalesce(func.sum(exposure).filter(CONCENTRATIONS[name] == known[name]), 0) for name in known]
+    whole, *parts = session.execute(
+        select(func.coalesce(func.sum(exposure), 0), *sums).where(Loan.state.in_(IN_BOOK), Loan.id != loan.id)
     ).one()
-    return Decimal(whole), Decimal(there)
+    beside: dict[str, Decimal | None] = dict.fromkeys(values)
+    return Decimal(whole), beside | {name: Decimal(part) for name, part in zip(known, parts, strict=True)}
 
 
 def payment_of(session: Session, loan_id: UUID, reference: UUID) -> LoanPayment | None:

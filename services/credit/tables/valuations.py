@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,10 @@ class Valuation(Base):
     version: Mapped[int]
     as_of: Mapped[date]
     valid_until: Mapped[date]
+    #: Empty: from before we kept it.
+    methodology: Mapped[str] = mapped_column(String(200), default="")
+    #: Issued and not retired, as far as we heard. What we did not hear of counts as forecast.
+    issued_tonnes: Mapped[TonnesColumn] = mapped_column(default=Decimal(0))
     county: Mapped[str] = mapped_column(String(64))
     area_ha: Mapped[RateColumn]
     longitude: Mapped[RateColumn]
