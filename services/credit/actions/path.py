@@ -168,7 +168,7 @@ def _undominated(paths: Sequence[Path]) -> list[Path]:
 
 
 def _amount_steps(grid: Policy, case: Case) -> int:
-    return round(grid["path_grid"]["amount_largest_cut"] / grid["path_grid"]["amount"])
+    return int(round(grid["path_grid"]["amount_largest_cut"] / grid["path_grid"]["amount"], 6))
 
 
 def _less_amount(grid: Policy, case: Case, step: int) -> Case:
@@ -187,7 +187,8 @@ def _say_amount(case: Case, after: Case) -> tuple[str, str, Reason]:
 
 
 def _term_steps(grid: Policy, case: Case) -> int:
-    return max(0, (case.facts.term_months - grid["path_grid"]["term_shortest"]) // grid["path_grid"]["term"])
+    room: int = case.facts.term_months - grid["path_grid"]["term_shortest"]
+    return max(0, room // int(grid["path_grid"]["term"]))
 
 
 def _shorter(grid: Policy, case: Case, step: int) -> Case:
