@@ -14,11 +14,13 @@ from sqlalchemy import BigInteger, LargeBinary, String, bindparam, select, updat
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shared import clock, trace
+from shared import bulk, clock, trace
 from shared.db import Moment, Plumbing, act_for, table_of, tenant
 from shared.events.base import write_moment
 
 GENESIS = bytes(32)
+#: Entries of one transaction from which on COPY is worth its temporary table.
+_MANY = 50
 _DEED = ("at", "actor", "action", "subject", "request_id", "detail")
 
 
@@ -79,7 +81,10 @@ def seal(session: Session) -> None:
                 digest = link(digest, _entry(institution, number, deed))
                 entries.append({"institution": institution, "number": number, **deed, "hash": digest})
         # No objects of the ORM: nobody reads them again in this transaction.
-        session.execute(_APPEND, entries)
+        if len(entries) < _MANY:
+            session.execute(_APPEND, entries)
+        else:
+            bulk.insert_mappings(session, table_of(AuditEntry), entries)
         session.execute(_ADVANCE, {"whose": institution, "number": number, "hash": digest})
 
 

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, FetchedValue, Identity, Index, String, UniqueConstraint, insert
+from sqlalchemy import BigInteger, FetchedValue, Identity, Index, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shared import clock, trace
+from shared import bulk, clock, trace
 from shared.db import Id, Institution, Moment, Plumbing, table_of, tenant
 from shared.errors import InvalidError
 from shared.events.base import Event, encode, write_moment
@@ -74,24 +74,26 @@ def put(session: Session, event: Event) -> Outbox:
 
     Raises an InvalidError for one that no broker would take: the relay could not pass over it.
     """
-    row = Outbox(**_row(session, event))
+    row = Outbox(**_row(session, event)[0])
     session.add(row)
     return row
 
 
 def put_all(session: Session, events: Sequence[Event]) -> None:
-    """Write many events in one statement, after those that wait in the session: bulk work makes no objects."""
-    session.flush()
-    session.execute(insert(table_of(Outbox)), [_row(session, event) for event in events])
+    """Write many events together, after those that wait in the session: bulk work makes no objects."""
+    rows = [_row(session, event) for event in events]
+    bulk.insert_mappings(session, table_of(Outbox), [row | {"payload": text} for row, text in rows])
 
 
-def _row(session: Session, event: Event) -> dict[str, Any]:
+def _row(session: Session, event: Event) -> tuple[dict[str, Any], bulk.Json]:
+    """The row of an event, and its payload as it is written."""
     payload = encode(event)
     # As long as what the relay sends: the database, too, writes a space after each colon and comma.
-    size = len(json.dumps(payload, ensure_ascii=False).encode())
+    text = bulk.Json(json.dumps(payload, ensure_ascii=False))
+    size = len(text.encode())
     if size > LARGEST:
         raise InvalidError(f"this would be an event {event.type_name()} of {size} bytes; {LARGEST} are the most")
-    return {
+    row = {
         "id": uuid7(),
         "institution": tenant(session),
         "topic": event.TOPIC,
@@ -103,6 +105,7 @@ def _row(session: Session, event: Event) -> dict[str, Any]:
         "request_id": trace.request_id(),
         "state_topic": event.STATE_TOPIC,
     }
+    return row, text
 
 
 class Envelope(NamedTuple):

@@ -554,7 +554,7 @@ def test_a_batch_takes_as_many_statements_for_many_rows_as_for_few(
             event.remove(sink_db.worker, "before_cursor_execute", note)
         return len(ran)
 
-    assert statements(range(3)) == statements(range(10, 90))
+    assert statements(range(30)) == statements(range(40, 120))
 
 
 def test_the_counts_of_an_import_cannot_be_negative(sink_db: Database, bureau: Client) -> None:

@@ -8,6 +8,8 @@ import sys
 import time
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -33,7 +35,7 @@ from shared.strict_json import canonical
 from tests.conftest import Database
 from tests.harness import BUREAU, body, client, published
 from tests.sink.examples import forests, read_asset, years_from_today
-from tests.sink.formulas.test_valuation import CERTAIN, risks, value
+from tests.sink.formulas.test_valuation import CERTAIN, risks, terms_and_forest, value
 from tests.sink.test_actions import CURVE, run_jobs
 
 # -- the distribution -------------------------------------------------------------------------------------------------
@@ -241,10 +243,10 @@ def test_a_reproduction_says_what_another_engine_means(
 def test_other_bytes_from_the_same_engine_are_told_apart(
     sink_db: Database, sealed: Any, monkeypatch: pytest.MonkeyPatch, engine_version: str, code: str
 ) -> None:
-    derive_ = valuations.derive
+    derive_all = valuations.derive_all
     with monkeypatch.context() as patch:
         patch.setattr(valuations, "ENGINE_VERSION", engine_version)
-        patch.setattr(valuations, "derive", lambda given: {**derive_(given), "stock": 0.0})
+        patch.setattr(valuations, "derive_all", lambda given: [{**one, "stock": 0.0} for one in derive_all(given)])
         forests(sink_db, sealed)
     with sink_db.sessions() as session:
         again = reproduce(session, session.scalars(select(Valuation)).one().id)
@@ -260,6 +262,77 @@ def test_inputs_that_were_tampered_with_are_not_derived_from(sink_db: Database, 
     with sink_db.sessions() as session:
         again = reproduce(session, session.scalars(select(Valuation)).one().id)
     assert (again.reproduced, again.reason.code, again.outputs_hash_now) == (False, "inputs_changed", None)
+
+
+_ENGINE_2 = json.loads(Path(__file__).with_name("valued_by_engine_2.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", _ENGINE_2, ids=range(len(_ENGINE_2)))
+def test_what_this_engine_once_gave_it_gives_again(case: dict[str, Any]) -> None:
+    assert canonical(derive(case["inputs"])) == canonical(case["outputs"])
+
+
+# -- many at once -----------------------------------------------------------------------------------------------------
+
+_SHAPES = st.tuples(
+    st.lists(st.floats(0.1, 6), min_size=1, max_size=5),
+    st.floats(0, 900),
+    st.floats(0, 0.5),
+    st.floats(0, 0.2),
+    st.sampled_from([0.0, 1250.5]),
+    st.integers(0, 2**53 - 1),
+)
+_TERMS, _ = terms_and_forest(draws=96, price_seed=7, rate_band=(0.05, 0.12))
+
+
+def _forest(shape: tuple[Any, ...]) -> engine.Forest:
+    steps, growth, sigma, frequency, issued_t, seed = shape
+    count = len(steps)
+    return engine.Forest(
+        years=np.cumsum(steps).tolist(),
+        project_stocks=[100.0 + growth * k for k in range(count + 1)],
+        baseline_stocks=[2.0 * k for k in range(count + 1)],
+        emissions=[5.0] * count,
+        leakage=[0.0] * count,
+        costs=[200.0] * count,
+        growth_sigma=sigma,
+        sampling_width=sigma,
+        model_sigma=sigma / 2,
+        event_frequency=frequency,
+        buffer_share=0.1,
+        seed=seed,
+        issued_t=issued_t,
+    )
+
+
+@given(st.lists(_SHAPES, min_size=1, max_size=12), st.sampled_from([1, 200, 8192]), st.randoms())
+@settings(max_examples=25, deadline=None)
+def test_a_forest_is_worth_the_same_alone_and_in_any_block(
+    shapes: list[tuple[Any, ...]], block: int, chance: Random
+) -> None:
+    found = [_forest(shape) for shape in shapes]
+    alone = [repr(engine.valuations(_TERMS, [one])) for one in found]
+    order = list(range(len(found)))
+    chance.shuffle(order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "BLOCK", block)
+        together = engine.valuations(_TERMS, [found[place] for place in order])
+    assert [f"[{one!r}]" for one in together] == [alone[place] for place in order]
+
+
+def test_one_that_cannot_be_valued_spoils_no_other() -> None:
+    good, other = (case["inputs"] for case in _ENGINE_2[:2])
+    bad = {**good, "verifications": [good["verifications"][0]] * 2}
+    first, refused, last = valuations.derive_all([good, bad, other])
+    assert isinstance(refused, ValueError)
+    assert (first, last) == (derive(good), derive(other))
+
+
+@given(st.lists(st.floats(-1e12, 1e12) | st.integers(-(10**9), 10**9).map(lambda n: n / 1000), max_size=40))
+def test_numbers_are_rounded_in_bulk_as_python_rounds_each(values: list[float]) -> None:
+    for decimals in (engine.MONEY_DECIMALS, engine.TONNE_DECIMALS, engine.SHARE_DECIMALS):
+        rounded = engine._rounded(np.array(values), decimals).tolist()
+        assert rounded == [round(one, decimals) for one in values]
 
 
 # -- the whole register -----------------------------------------------------------------------------------------------

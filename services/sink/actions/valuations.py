@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import insert, select, text
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import Row, select, text
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from services.sink.actions.ground import ground_parameters, ground_stock
@@ -34,8 +34,8 @@ from services.sink.formulas.growth import (
 from services.sink.formulas.price import issued_value
 from services.sink.formulas.reversal import hazard_frequency
 from services.sink.formulas.stand import rainfall_ceiling, scale_to_ceiling, tabulated_volume, thinned_volume
-from services.sink.tables import Asset, Valuation, locked_in_order
-from shared import audit, clock, money, outbox
+from services.sink.tables import Asset, Valuation
+from shared import audit, bulk, clock, money, outbox
 from shared.db import found, locked, table_of, tenant
 from shared.errors import ConflictError, ForbiddenError, RefusalError
 from shared.events.parts import Reason
@@ -64,6 +64,7 @@ METHODOLOGIES = {
 DAYS_PER_YEAR = 365.25
 #: How the distribution of a value is told; each is a `pv_…` of the outputs.
 DISTRIBUTION = ("mean", "p05", "p10", "p25", "p50", "p75", "p90", "p95", "expected_shortfall")
+SOURCES = ("growth", "sampling", "model", "reversal", "price")
 #: Assets per transaction of the register's revaluation: a second of work, a few megabytes.
 REVALUED_AT_ONCE = 500
 
@@ -107,6 +108,10 @@ _TREE = (
 _SHRUB = ("shrub.forest_biomass", "shrub.biomass_ratio", "shrub.root_ratio", "shrub.cover_floor")
 
 
+#: An asset, or its row without the ground: bulk work makes no objects.
+Standing = Asset | Row[Any]
+
+
 class NoMethodError(ConflictError):
     """There is no method that values this kind of sink."""
 
@@ -140,7 +145,7 @@ def basis(session: Session, registrar: str) -> Basis:
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
 
-def inputs_of(asset: Asset, on: Basis) -> dict[str, Any]:
+def inputs_of(asset: Standing, on: Basis) -> dict[str, Any]:
     """Everything the value of an asset follows from, as JSON data."""
     if asset.kind != "forest" and not asset.measured:
         raise NoMethodError(f"a {asset.kind} goes by the default factors of its soil: enter a measurement first")
@@ -158,7 +163,7 @@ def inputs_of(asset: Asset, on: Basis) -> dict[str, Any]:
     }
 
 
-def _facts(asset: Asset) -> dict[str, Any]:
+def _facts(asset: Standing) -> dict[str, Any]:
     return {
         "area_ha": _text(asset.area_ha),
         "crown_cover": _text(asset.crown_cover),
@@ -183,7 +188,7 @@ def _facts(asset: Asset) -> dict[str, Any]:
     }
 
 
-def _parameter_names(asset: Asset, p: InForce) -> list[str]:
+def _parameter_names(asset: Standing, p: InForce) -> list[str]:
     names = {*_COMMON, f"buffer.{asset.programme}"}
     measured = asset.measured or {}
     if measured.get("land"):
@@ -204,7 +209,7 @@ def _parameter_names(asset: Asset, p: InForce) -> list[str]:
     return sorted(names)
 
 
-def _verifications(asset: Asset, as_of: date, p: InForce) -> list[date]:
+def _verifications(asset: Standing, as_of: date, p: InForce) -> list[date]:
     """Verification days still to come: a fixed calendar from the start of crediting, the last when crediting ends."""
     end = min(asset.crediting_until, as_of + timedelta(days=round(p["valuation.horizon"] * DAYS_PER_YEAR)))
     span = (end - asset.crediting_from).days / DAYS_PER_YEAR
@@ -223,6 +228,53 @@ def _verifications(asset: Asset, as_of: date, p: InForce) -> list[date]:
 
 def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Value an asset: a pure function of JSON data, all that a reproduction needs."""
+    (outputs,) = derive_all([inputs])
+    if isinstance(outputs, ValueError):
+        raise outputs
+    return outputs
+
+
+def derive_all(many: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | ValueError]:
+    """Value assets together; each gets, to the byte, what it gets alone, or the error that it meets."""
+    found: list[dict[str, Any] | ValueError] = []
+    alike: dict[engine.Terms, list[tuple[int, engine.Forest]]] = {}
+    for place, inputs in enumerate(many):
+        try:
+            outputs, prospect = _prospect(inputs)
+        except ValueError as error:
+            found.append(error)
+            continue
+        found.append(outputs)
+        if prospect is not None:
+            terms, forest = prospect
+            alike.setdefault(terms, []).append((place, forest))
+    for terms, forests in alike.items():
+        results = _valuations(terms, [forest for _, forest in forests])
+        for (place, _), result in zip(forests, results, strict=True):
+            outputs_ = found[place]
+            if isinstance(result, ValueError):
+                found[place] = result
+            elif isinstance(outputs_, dict):
+                outputs_ |= {
+                    **vars(result),
+                    "sensitivities": vars(result.sensitivities),
+                    "variance_shares": vars(result.variance_shares),
+                }
+    return found
+
+
+def _valuations(terms: engine.Terms, forests: Sequence[engine.Forest]) -> Sequence[engine.Valuation | ValueError]:
+    try:
+        return engine.valuations(terms, forests)
+    except ValueError as error:
+        if len(forests) == 1:
+            return [error]
+        # Whose fault it is shows when each is valued alone.
+        return [_valuations(terms, [forest])[0] for forest in forests]
+
+
+def _prospect(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[engine.Terms, engine.Forest] | None]:
+    """What is known of an asset without a draw, and what is to be drawn, if it has a verification to come."""
     facts, p, market_ = inputs["asset"], inputs["parameters"], inputs["market"]
     as_of = date.fromisoformat(inputs["as_of"])
     days = [date.fromisoformat(day) for day in inputs["verifications"]]
@@ -232,30 +284,38 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
     owed = _verified_level(facts, float(stand[-1])) - float(stocks[0])
     dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
     if not days:
-        return {**dates, **_issued_only(facts, p, market_)}
+        return {**dates, **_issued_only(facts, p, market_)}, None
     area = float(facts["area_ha"])
     project_area = max(area, float(facts["project_area_ha"] or p["valuation.project_area"]))
-    result = engine.valuation(
+    forest = engine.Forest(
         years=[(day - as_of).days / DAYS_PER_YEAR for day in days],
         project_stocks=stocks,
-        baseline_stocks=np.full(len(days) + 1, p["ccer.baseline_stock"] * area),
-        emissions=np.full(len(days), owed),
+        baseline_stocks=[p["ccer.baseline_stock"] * area] * (len(days) + 1),
+        emissions=[owed] * len(days),
         leakage=p["ccer.leakage_share"] * np.maximum(0.0, stocks[1:] - stocks[0]),
-        costs=np.full(len(days), p["valuation.verification_cost"] * area / project_area),
+        costs=[p["valuation.verification_cost"] * area / project_area] * len(days),
         growth_sigma=_measured(facts).get("growth_sigma") or p["growth.sigma"],
-        growth_persistence=p["growth.persistence"],
         sampling_width=float(facts["sampling_uncertainty"] or p["uncertainty.planned_half_width"]),
-        confidence=p["uncertainty.confidence"],
         model_sigma=_model_sigma(facts, p),
         event_frequency=hazard_frequency(
             p["reversal.frequency"],
             [float(score) for _, score in sorted(facts["hazards"].items())],
             p["reversal.reference_hazard"],
         ),
-        mean_severity=p["reversal.mean_severity"],
-        discount_bounds=p["uncertainty.discount"]["bounds"],
-        discount_shares=p["uncertainty.discount"]["shares"],
         buffer_share=p[f"buffer.{facts['programme']}"],
+        seed=inputs["seed"],
+        issued_t=float(facts["issued_t"]),
+    )
+    return dates, (_terms(p, market_), forest)
+
+
+def _terms(p: Mapping[str, Any], market_: Mapping[str, Any]) -> engine.Terms:
+    return engine.Terms(
+        growth_persistence=p["growth.persistence"],
+        confidence=p["uncertainty.confidence"],
+        mean_severity=p["reversal.mean_severity"],
+        discount_bounds=tuple(p["uncertainty.discount"]["bounds"]),
+        discount_shares=tuple(p["uncertainty.discount"]["shares"]),
         price=float(market_["spot_price"]),
         price_drift=float(market_["drift"]),
         price_sigma=float(market_["volatility"]),
@@ -268,20 +328,12 @@ def derive(inputs: Mapping[str, Any]) -> dict[str, Any]:
         haircut_cap=p["haircut.cap"],
         fee_share=p["market.fee_share"],
         discount_rate=p["valuation.discount_rate"],
-        seed=inputs["seed"],
         draws=p["valuation.draws"],
         price_seed=p["valuation.market_seed"],
-        issued_t=float(facts["issued_t"]),
         rate_band=(min(p["valuation.discount_rate_band"]), max(p["valuation.discount_rate_band"])),
         price_bump=p["sensitivity.price"],
         survival_bump=p["sensitivity.survival"],
     )
-    return {
-        **dates,
-        **vars(result),
-        "sensitivities": vars(result.sensitivities),
-        "variance_shares": vars(result.variance_shares),
-    }
 
 
 def _issued_only(facts: Mapping[str, Any], p: Mapping[str, Any], market_: Mapping[str, Any]) -> dict[str, Any]:
@@ -434,30 +486,35 @@ def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuat
 
 def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
     """Value a locked asset; the caller tells of it."""
-    row = _value(session, asset, cause, on)
+    (reckoned,) = _reckoned(session, [asset], cause, on)
+    if isinstance(reckoned, RefusalError):
+        raise reckoned
+    row = Valuation(**reckoned.columns)
+    row.results = reckoned.outputs
     session.add(row)
     asset.valuation_version, asset.forecast_tonnes = row.version, row.forecast_tonnes
     asset.settle()
     return row
 
 
-def value_assets(session: Session, assets: Sequence[Asset], cause: str, on: Basis) -> list[tuple[Asset, RefusalError]]:
+def value_assets(
+    session: Session, assets: Sequence[Standing], cause: str, on: Basis
+) -> list[tuple[Standing, RefusalError]]:
     """Value locked assets and tell everybody, in a handful of statements however many they are; those that cannot be
     valued come back, unchanged.
     """
     session.flush()
     rows, events, refused = [], [], []
-    for asset in assets:
-        try:
-            row = _value(session, asset, cause, on)
-        except RefusalError as refusal:
-            refused.append((asset, refusal))
+    for asset, reckoned in zip(assets, _reckoned(session, assets, cause, on), strict=True):
+        if isinstance(reckoned, RefusalError):
+            refused.append((asset, reckoned))
             continue
-        _know(asset, row)
-        rows.append({name: getattr(row, name) for name in _COLUMNS})
-        events.append(valued(asset, row))
+        rows.append(reckoned.columns)
+        events.append(_told(asset, reckoned))
+        if isinstance(asset, Asset):
+            _know(asset, reckoned.columns)
     if rows:
-        session.execute(insert(table_of(Valuation)), rows)
+        bulk.insert_mappings(session, table_of(Valuation), rows)
         session.execute(
             _SETTLE,
             {
@@ -470,7 +527,6 @@ def value_assets(session: Session, assets: Sequence[Asset], cause: str, on: Basi
     return refused
 
 
-_COLUMNS = tuple(table_of(Valuation).columns.keys())
 _SETTLE = text(
     "UPDATE assets SET version = assets.version + 1, valuation_version = v.version, forecast_tonnes = v.tonnes,"
     " over_pledged = pledged_tonnes + enforced_tonnes"
@@ -480,57 +536,78 @@ _SETTLE = text(
 )
 
 
-def _know(asset: Asset, row: Valuation) -> None:
+def _know(asset: Asset, row: Mapping[str, Any]) -> None:
     """Let an asset in memory say what the one statement for all will make of it in the database."""
     set_committed_value(asset, "version", asset.version + 1)
-    set_committed_value(asset, "valuation_version", row.version)
-    set_committed_value(asset, "forecast_tonnes", row.forecast_tonnes)
+    set_committed_value(asset, "valuation_version", row["version"])
+    set_committed_value(asset, "forecast_tonnes", row["forecast_tonnes"])
     set_committed_value(asset, "over_pledged", asset.pledged_tonnes + asset.enforced_tonnes > asset.total_tonnes)
 
 
-def _value(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
-    """Value a locked asset; the row is the caller's to enter."""
-    given = inputs_of(asset, on)
-    try:
-        outputs = derive(given)
-    except ValueError as error:
-        raise ConflictError(f"the asset's facts cannot be valued: {error}") from None
-    version = asset.valuation_version + 1
+class _Reckoned(NamedTuple):
+    """The row of a valuation and what it came to."""
+
+    columns: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+def _reckoned(session: Session, assets: Sequence[Standing], cause: str, on: Basis) -> list[_Reckoned | RefusalError]:
+    """Value locked assets, or say why one cannot be; the rows are the caller's to enter."""
+    given: list[dict[str, Any] | RefusalError] = []
+    for asset in assets:
+        try:
+            given.append(inputs_of(asset, on))
+        except RefusalError as refusal:
+            given.append(refusal)
+    derived = iter(derive_all([one for one in given if isinstance(one, dict)]))
+    reckoned: list[_Reckoned | RefusalError] = []
+    for asset, inputs in zip(assets, given, strict=True):
+        if isinstance(inputs, RefusalError):
+            reckoned.append(inputs)
+            continue
+        outputs = next(derived)
+        if isinstance(outputs, ValueError):
+            reckoned.append(ConflictError(f"the asset's facts cannot be valued: {outputs}"))
+            continue
+        row = _columns(asset, inputs, outputs, cause, on)
+        told = {name: row[name] for name in ("version", "cause", "inputs_hash")}
+        audit.record(session, "value_asset", asset.id, **told)
+        reckoned.append(_Reckoned(row, outputs))
+    return reckoned
+
+
+def _columns(
+    asset: Standing, given: Mapping[str, Any], outputs: Mapping[str, Any], cause: str, on: Basis
+) -> dict[str, Any]:
+    """A valuation as a row of the table."""
     inputs_text, outputs_text = canonical(given), canonical(outputs)
-    tonnes = [Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())]
     value = present_value(outputs)
-    row = Valuation(
-        id=uuid7(),
-        asset_id=asset.id,
-        registrar=asset.registrar,
-        version=version,
-        cause=cause,
-        as_of=clock.today(),
-        valid_until=min(clock.today() + timedelta(days=on.p["valuation.validity_days"]), asset.title_until),
-        methodology=METHODOLOGIES[asset.programme],
-        inputs=inputs_text.decode(),
-        inputs_hash=hashlib.sha256(inputs_text).hexdigest(),
-        parameters_hash=on.parameters_hash,
-        engine_version=ENGINE_VERSION,
-        seed=given["seed"],
-        outputs=outputs_text.decode(),
-        outputs_hash=hashlib.sha256(outputs_text).hexdigest(),
-        price_curve=on.market.name,
-        spot_price=Decimal(on.market.spot_price),
-        pv_mean=value.mean,
-        pv_p05=value.p05,
-        pv_p10=value.p10,
-        pv_p50=value.p50,
-        pv_p90=value.p90,
-        pv_p95=value.p95,
-        forecast_tonnes=sum(tonnes, Decimal("0.000")),
-        liquidity_haircut=_mean_haircut(outputs),
-        unverified_parameters=on.unverified([*given["parameters"], *on.market_parameters, "valuation.validity_days"]),
-        valued_at=clock.now(),
-    )
-    row.results = outputs
-    audit.record(session, "value_asset", asset.id, version=version, cause=cause, inputs_hash=row.inputs_hash)
-    return row
+    return {
+        "id": uuid7(),
+        "asset_id": asset.id,
+        "registrar": asset.registrar,
+        "version": asset.valuation_version + 1,
+        "cause": cause,
+        "as_of": clock.today(),
+        "valid_until": min(clock.today() + timedelta(days=on.p["valuation.validity_days"]), asset.title_until),
+        "methodology": METHODOLOGIES[asset.programme],
+        "inputs": inputs_text.decode(),
+        "inputs_hash": hashlib.sha256(inputs_text).hexdigest(),
+        "parameters_hash": on.parameters_hash,
+        "engine_version": ENGINE_VERSION,
+        "seed": given["seed"],
+        "outputs": outputs_text.decode(),
+        "outputs_hash": hashlib.sha256(outputs_text).hexdigest(),
+        "price_curve": on.market.name,
+        "spot_price": Decimal(on.market.spot_price),
+        **{f"pv_{name}": getattr(value, name) for name in ("mean", "p05", "p10", "p50", "p90", "p95")},
+        "forecast_tonnes": sum((Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())), Decimal("0.000")),
+        "liquidity_haircut": _mean_haircut(outputs),
+        "unverified_parameters": on.unverified(
+            [*given["parameters"], *on.market_parameters, "valuation.validity_days"]
+        ),
+        "valued_at": clock.now(),
+    }
 
 
 def request_valuation(session: Session, asset_id: UUID) -> Valuation:
@@ -625,11 +702,11 @@ def revalue_register(session: Session, job: Job) -> None:
         job.note(detail="a newer curve is in force; its job values the register", curve=on.curve_id)
         job.total = job.done
         return
-    # The ground is the largest part of an asset, and no value follows from it.
-    statement = select(Asset).options(defer(Asset.geometry)).where(Asset.registrar == job.institution)
+    statement = select(*_WITHOUT_GROUND).where(Asset.registrar == job.institution)
     if job.cursor:
         statement = statement.where(Asset.id > UUID(job.cursor))
-    assets = locked_in_order(session, statement.limit(REVALUED_AT_ONCE))
+    # Locked in the order of their ids, like everywhere.
+    assets = session.execute(statement.order_by(Asset.id).limit(REVALUED_AT_ONCE).with_for_update()).all()
     for asset, refusal in value_assets(session, assets, "price", on):
         job.note(asset=str(asset.id), detail=refusal.detail)
     if assets:
@@ -647,26 +724,44 @@ def present_value(outputs: Mapping[str, Any]) -> PresentValue:
     return PresentValue(**{name: money.yuan(max(0.0, outputs[f"pv_{name}"])) for name in DISTRIBUTION})
 
 
-def units(asset: Asset) -> Units:
+def units(asset: Standing, forecast: Decimal) -> Units:
     """The balance of an asset's units as the world sees it."""
-    return Units(
-        free=asset.free_tonnes, pledged=asset.pledged_tonnes + asset.enforced_tonnes, retired=asset.retired_tonnes
-    )
+    gone = asset.retired_tonnes + asset.cancelled_tonnes + asset.transferred_tonnes
+    spoken_for = asset.pledged_tonnes + asset.enforced_tonnes
+    free = max(Decimal("0.000"), forecast + asset.issued_tonnes - gone - spoken_for)
+    return Units(free=free, pledged=spoken_for, retired=asset.retired_tonnes)
 
 
 def valued(asset: Asset, row: Valuation) -> CarbonAssetValued:
     """The event that carries a valuation."""
+    return _told(asset, _Reckoned({name: getattr(row, name) for name in _COLUMNS}, row.results))
+
+
+_COLUMNS = tuple(table_of(Valuation).columns.keys())
+_CARRIED = (
+    "version",
+    "as_of",
+    "valid_until",
+    "methodology",
+    "inputs_hash",
+    "parameters_hash",
+    "engine_version",
+    "seed",
+    "price_curve",
+    "spot_price",
+    "liquidity_haircut",
+)
+#: The ground is the largest part of an asset, and no value follows from it.
+_WITHOUT_GROUND = tuple(column for column in table_of(Asset).columns if column.name != "geometry")
+
+
+def _told(asset: Standing, found: _Reckoned) -> CarbonAssetValued:
+    row, outputs = found
+    shares = outputs.get("variance_shares", {})
     return CarbonAssetValued(
+        **{name: row[name] for name in _CARRIED},
         asset_id=asset.id,
-        valuation_id=row.id,
-        version=row.version,
-        as_of=row.as_of,
-        valid_until=row.valid_until,
-        methodology=row.methodology,
-        inputs_hash=row.inputs_hash,
-        parameters_hash=row.parameters_hash,
-        engine_version=row.engine_version,
-        seed=row.seed,
+        valuation_id=row["id"],
         county=asset.county,
         area_ha=asset.area_ha,
         species=species_shares(asset),
@@ -675,20 +770,23 @@ def valued(asset: Asset, row: Valuation) -> CarbonAssetValued:
         title_until=asset.title_until,
         crediting_until=asset.crediting_until,
         hazards={peril: Decimal(score) for peril, score in asset.hazards.items()},
-        removals=tuple(Removals(**removal) for removal in row.removals),
-        price_curve=row.price_curve,
-        spot_price=row.spot_price,
-        present_value=PresentValue(**row.present_value),
-        variance_shares=VarianceShares(**row.variance_shares),
-        uncertainty_deduction=row.uncertainty_deduction,
-        buffer=row.buffer,
-        liquidity_haircut=row.liquidity_haircut,
-        units=units(asset),
-        unverified_parameters=tuple(row.unverified_parameters),
+        removals=tuple(
+            Removals(
+                verified_on=date.fromisoformat(day),
+                **{name: Decimal(str(outputs[f"tonnes_{name}"][k])) for name in ("mean", "p10", "p50", "p90")},
+            )
+            for k, day in enumerate(outputs["verified_on"])
+        ),
+        present_value=present_value(outputs),
+        variance_shares=VarianceShares(**{source: Decimal(str(shares.get(source, 0))) for source in SOURCES}),
+        uncertainty_deduction=Decimal(str(outputs.get("uncertainty_deduction", 0))),
+        buffer=Decimal(str(outputs.get("buffer_share", 0))),
+        units=units(asset, row["forecast_tonnes"]),
+        unverified_parameters=tuple(row["unverified_parameters"]),
     )
 
 
-def species_shares(asset: Asset) -> tuple[SpeciesShare, ...]:
+def species_shares(asset: Standing) -> tuple[SpeciesShare, ...]:
     """The asset's species mix as events tell it."""
     return tuple(SpeciesShare(species=one["species"], share=Decimal(one["share"])) for one in asset.species)
 

@@ -217,7 +217,7 @@ def annual_change(earlier: Numbers, later: Numbers, years: float) -> Numbers:
     return stock_change(earlier, later) / years
 
 
-def sampling_sigma(relative_width: float, confidence: float) -> float:
+def sampling_sigma(relative_width: Numbers, confidence: float) -> Numbers:
     """Eq. (S46): relative standard error behind a half-width, U/z((1+confidence)/2), many plots assumed. [-]
 
     Source: this project; normal quantile.
@@ -225,10 +225,10 @@ def sampling_sigma(relative_width: float, confidence: float) -> float:
     >>> round(sampling_sigma(0.1645, 0.90), 4)
     0.1
     """
-    return float(relative_width / ndtri((1 + confidence) / 2))
+    return relative_width / float(ndtri((1 + confidence) / 2))
 
 
-def unit_lognormal(normals: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+def unit_lognormal(normals: NDArray[np.float64], sigma: Numbers) -> NDArray[np.float64]:
     """Eq. (S47): multiplicative error of mean one, exp(σ·z-σ²/2). [-]
 
     Source: textbook lognormal mean.

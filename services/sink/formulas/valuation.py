@@ -3,14 +3,16 @@
 C_k  stock at verification k [tCO2e]      S_k  tonnes issuable at k [tCO2e]      P_k  price at k [CNY/tCO2e]
 h_k  liquidity haircut [-]                r    discount rate [1/yr]              K_k  cost of verification [CNY]
 
-Nothing is sold between verifications. Arrays have dates along the first axis and draws along the second. Sums run
-along one axis in a fixed order and results are rounded to TONNE_DECIMALS, MONEY_DECIMALS and SHARE_DECIMALS, so that
-the same inputs and seed give the same bytes.
+Nothing is sold between verifications. Arrays have dates along the first axis and draws along the last; in between stand
+the forests of a block. Sums run along one axis in a fixed order and results are rounded to TONNE_DECIMALS,
+MONEY_DECIMALS and SHARE_DECIMALS, so that the same inputs and seed give the same bytes, alone or in any block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +39,8 @@ QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 #: Part of the draws, the worst of them, over which the expected shortfall is taken.
 TAIL = 0.05
 MARKET_KEY = 1_000_000
+#: Forests times draws of one block: what is computed date by date then stays in the cache of a processor.
+BLOCK = 8192
 Array = NDArray[np.float64]
 
 
@@ -182,7 +186,7 @@ def issuable_tonnes(cumulative_removal: ArrayLike) -> Array:
     return issued
 
 
-def net_issuable_tonnes(issuable: ArrayLike, deduction: float, buffer_share: float) -> Array:
+def net_issuable_tonnes(issuable: ArrayLike, deduction: Numbers, buffer_share: Numbers) -> Array:
     """Eq. (S80): tonnes the owner may sell, (1-buffer)·(1-u_eff)·S. [tCO2e]
 
     Source: this project; AR-TOOL14 v04.2 for u_eff, Verra AFOLU NPRT v4.2 for the buffer before issuance.
@@ -241,20 +245,24 @@ def variance_shares(
     >>> variance_shares(5.0, [3.0, 1.0], [1.0, 3.0])
     (0.7, 0.3)
     """
-    alone = np.asarray(variances_alone, dtype=np.float64)
-    added = np.maximum(0.0, total_variance - np.asarray(variances_without, dtype=np.float64))
-    contributions = 0.5 * (alone + added)
-    total = float(np.cumsum(contributions)[-1])
+    contributions = [
+        0.5 * (alone + max(0.0, total_variance - without))
+        for alone, without in zip(variances_alone, variances_without, strict=True)
+    ]
+    # One after the other: the order of the sum is ours.
+    total = contributions[0]
+    for one in contributions[1:]:
+        total += one
     if total <= 0:
-        return (0.0,) * len(alone)
-    shares = [round(float(share), SHARE_DECIMALS) for share in contributions / total]
+        return (0.0,) * len(contributions)
+    shares = [round(one / total, SHARE_DECIMALS) for one in contributions]
     largest = shares.index(max(shares))
     others = sum(share for source, share in enumerate(shares) if source != largest)
     shares[largest] = round(1.0 - others, SHARE_DECIMALS)
     return tuple(shares)
 
 
-def growth_factors(common_normals: Array, period_normals: Array, growth_sigma: float, persistence: float) -> Array:
+def growth_factors(common_normals: Array, period_normals: Array, growth_sigma: Numbers, persistence: float) -> Array:
     """Eq. (S84): error of the growth of each period, exp(σ·y-σ²/2) with y_k = √ρ·z_0+√(1-ρ)·z_k. [-]
 
     The quality of the site is common to all periods (z_0), the weather is not (z_k).
@@ -281,7 +289,7 @@ def loan_per_tonne(loan_cny: Numbers, pledged_tonnes: Numbers) -> Numbers:
 def quantiles(ordered: Array, probabilities: Sequence[float]) -> Array:
     """Eq. (S170): quantiles of ordered draws, x_i+(p·(n-1)-i)·(x_(i+1)-x_i) with i = ⌊p·(n-1)⌋. [unit of x]
 
-    Draws rise along the last axis of one or two; the quantiles come along the first.
+    Draws rise along the last axis; the quantiles come along the first.
     Source: Hyndman and Fan 1996, definition 7, from memory; the default of numpy.
 
     >>> quantiles(np.array([1.0, 2.0, 4.0]), (0.5, 0.75)).tolist()
@@ -291,21 +299,21 @@ def quantiles(ordered: Array, probabilities: Sequence[float]) -> Array:
     lower = np.floor(places).astype(np.intp)
     upper = np.minimum(lower + 1, ordered.shape[-1] - 1)
     below, above = ordered[..., lower], ordered[..., upper]
-    return np.asarray((below + (places - lower) * (above - below)).T)
+    return np.moveaxis(below + (places - lower) * (above - below), -1, 0)
 
 
-def expected_shortfall(ordered: Array, tail: float) -> float:
+def expected_shortfall(ordered: Array, tail: float) -> Array:
     """Eq. (S171): mean of the lower tail of ordered draws, Σ_(i<m) x_i/m with m = max(1, ⌊p·n⌋). [unit of x]
 
-    Never above the quantile at p.
+    Draws rise along the last axis. Never above the quantile at p.
     Source: textbook, expected shortfall; the empirical tail.
 
-    >>> expected_shortfall(np.array([1.0, 3.0, 5.0, 7.0]), 0.5)
+    >>> float(expected_shortfall(np.array([1.0, 3.0, 5.0, 7.0]), 0.5))
     2.0
     """
     # The slack keeps the last draw where p·n is a whole number but for a rounding error.
     count = max(1, int(fraction("tail", tail) * ordered.shape[-1] + 1e-9))
-    return float(_mean(ordered[:count]))
+    return _mean(ordered[..., :count])
 
 
 def expected_values(
@@ -366,205 +374,256 @@ def expected_values(
     return total
 
 
-def valuation(
-    *,
-    years: ArrayLike,
-    project_stocks: ArrayLike,
-    baseline_stocks: ArrayLike,
-    emissions: ArrayLike,
-    leakage: ArrayLike,
-    costs: ArrayLike,
-    growth_sigma: float,
-    growth_persistence: float,
-    sampling_width: float,
-    confidence: float,
-    model_sigma: float,
-    event_frequency: float,
-    mean_severity: float,
-    discount_bounds: ArrayLike,
-    discount_shares: ArrayLike,
-    buffer_share: float,
-    price: float,
-    price_drift: float,
-    price_sigma: float,
-    price_reversion: float,
-    long_run_price: float,
-    turnover_t: float,
-    haircut_reference_discount: float,
-    haircut_reference_share: float,
-    haircut_exponent: float,
-    haircut_cap: float,
-    fee_share: float,
-    discount_rate: float,
-    seed: int,
-    draws: int,
-    price_seed: int | None = None,
-    issued_t: float = 0.0,
-    rate_band: tuple[float, float] | None = None,
-    price_bump: float = 0.1,
-    survival_bump: float = 0.1,
-) -> Valuation:
-    """Eq. (S86): Monte-Carlo value of an asset, (S82) over draws of growth, sampling, model, reversal and price. [CNY]
+class Terms(NamedTuple):
+    """What the forests of one valuation have in common: coefficients, market, number of draws."""
 
-    years            verification dates from the as-of date, increasing [yr], K of them
-    project_stocks   expected stock at the as-of date and at each verification [tCO2e], K+1 values
-    baseline_stocks  the same without the project [tCO2e], K+1 values
-    emissions        project emissions since the as-of date at each verification [tCO2e], K values; leakage likewise
-    costs            cost of each verification [CNY], K values
-    sampling_width   relative half-width U expected at verification [-]; it both varies the measured stock and costs
-                     the discount (S41). Permanent plots keep their error, so one draw serves all dates
-    model_sigma      spread of the biomass routes (S15), one draw for all dates [-]
-    price_reversion  speed towards long_run_price [1/yr]; 0 means geometric Brownian motion with price_drift
-    price_seed       seed of the market, shared by all assets that must meet the same prices; seed if not given
-    issued_t         units issued and not retired, sold today at once [tCO2e] (S173)
-    rate_band        discount rates of the sensitivities [1/yr]; the rate itself if not given
+    growth_persistence: float
+    confidence: float
+    mean_severity: float
+    discount_bounds: tuple[float, ...]
+    discount_shares: tuple[float, ...]
+    price: float
+    price_drift: float
+    price_sigma: float
+    price_reversion: float
+    """Speed towards long_run_price [1/yr]; 0 means geometric Brownian motion with price_drift."""
+    long_run_price: float
+    turnover_t: float
+    haircut_reference_discount: float
+    haircut_reference_share: float
+    haircut_exponent: float
+    haircut_cap: float
+    fee_share: float
+    discount_rate: float
+    draws: int
+    price_seed: int | None = None
+    """Seed of the market, shared by all assets that must meet the same prices; each asset's own seed if not given."""
+    rate_band: tuple[float, float] | None = None
+    """Discount rates of the sensitivities [1/yr]; the rate itself if not given."""
+    price_bump: float = 0.1
+    survival_bump: float = 0.1
 
+
+class Forest(NamedTuple):
+    """One asset to be valued, with K verifications to come."""
+
+    years: Sequence[float]
+    """Verification dates from the as-of date, increasing. [yr]"""
+    project_stocks: Sequence[float] | Array
+    """Expected stock at the as-of date and at each verification, K+1 values. [tCO2e]"""
+    baseline_stocks: Sequence[float] | Array
+    """The same without the project, K+1 values. [tCO2e]"""
+    emissions: Sequence[float] | Array
+    """Project emissions since the as-of date at each verification, K values; leakage likewise. [tCO2e]"""
+    leakage: Sequence[float] | Array
+    costs: Sequence[float] | Array
+    """Cost of each verification, K values. [CNY]"""
+    growth_sigma: float
+    sampling_width: float
+    """Relative half-width U expected at verification [-]; it both varies the measured stock and costs the discount
+    (S41). Permanent plots keep their error, so one draw serves all dates."""
+    model_sigma: float
+    """Spread of the biomass routes (S15), one draw for all dates. [-]"""
+    event_frequency: float
+    buffer_share: float
+    seed: int
+    issued_t: float = 0.0
+    """Units issued and not retired, sold today at once (S173). [tCO2e]"""
+
+
+def valuations(terms: Terms, forests: Sequence[Forest]) -> list[Valuation]:
+    """Eq. (S86): Monte-Carlo value of assets, (S82) over draws of growth, sampling, model, reversal and price. [CNY]
+
+    Forests are drawn and valued in blocks; each gets, bit for bit, what it would get alone. One that cannot be valued
+    raises a ValueError for all. Memory: some dozens of arrays of BLOCK numbers for each date, however many forests.
     Source: this project.
     """
-    times = np.asarray(years, dtype=np.float64)
-    stocks = np.asarray(nonnegative("project stock", np.asarray(project_stocks, dtype=np.float64)))
-    _check_shapes(times, stocks, draws)
-    nonnegative("sigma", np.array([growth_sigma, model_sigma, price_sigma, price_reversion]))
-    nonnegative("price", np.array([price, long_run_price, turnover_t]))
-    baseline = np.asarray(baseline_stocks, dtype=np.float64)
-    given = (baseline[1:] - baseline[0]) + np.asarray(emissions) + np.asarray(leakage)
-    paid = np.asarray(costs, dtype=np.float64)
-    market_seed = seed if price_seed is None else price_seed
-    deduction = float(effective_deduction(sampling_width, discount_bounds, discount_shares))
-    kept = float(net_issuable_tonnes(1.0, deduction, buffer_share))
-    chances = event_probability(event_frequency, np.diff(times, prepend=0.0))
-    live_mean = expected_surviving_share(chances, mean_severity)
-    reached = _reached(
-        stocks,
-        given,
-        _forest(
-            seed,
-            draws,
-            growth_sigma,
-            growth_persistence,
-            sampling_sigma(sampling_width, confidence),
-            model_sigma,
-            chances,
-            mean_severity,
-        ),
-        live_mean,
-        survival_bump,
-    )
-    prices, curve = _market(
-        market_seed, draws, tuple(times.tolist()), price, price_drift, price_sigma, price_reversion, long_run_price
-    )
+    found: dict[int, Valuation] = {}
+    # Those of one calendar stand together, so that they meet the same paths of the price.
+    calendars = [(len(one.years), *one.years) for one in forests]
+    order = sorted(range(len(forests)), key=calendars.__getitem__)
+    size = max(1, BLOCK // max(1, terms.draws))
+    for _, alike in groupby(order, key=lambda place: calendars[place][0]):
+        places = list(alike)
+        for start in range(0, len(places), size):
+            here = places[start : start + size]
+            found.update(zip(here, _block(terms, [forests[place] for place in here]), strict=True))
+    return [found[place] for place in range(len(forests))]
 
-    gross = reached[:, _WHOLE].copy()
-    gross[1:] -= reached[:-1, _WHOLE]
+
+def _block(terms: Terms, forests: Sequence[Forest]) -> list[Valuation]:
+    """Value a few forests with as many verifications each."""
+    times = _dated([one.years for one in forests])
+    stocks = _dated([one.project_stocks for one in forests])
+    _check_shapes(times, stocks, terms.draws)
+    nonnegative("project stock", stocks)
+    growth_sigma, model_sigma, width, frequency, buffer_share = (
+        np.array([getattr(one, name) for one in forests], dtype=np.float64)
+        for name in ("growth_sigma", "model_sigma", "sampling_width", "event_frequency", "buffer_share")
+    )
+    nonnegative("sigma", np.array([*growth_sigma, *model_sigma, terms.price_sigma, terms.price_reversion]))
+    nonnegative("price", np.array([terms.price, terms.long_run_price, terms.turnover_t]))
+    baseline, emissions, leakage, paid = (
+        _dated([getattr(one, name) for one in forests]) for name in ("baseline_stocks", "emissions", "leakage", "costs")
+    )
+    given = (baseline[1:] - baseline[0]) + emissions + leakage
+    deduction = effective_deduction(width, terms.discount_bounds, terms.discount_shares)
+    kept = net_issuable_tonnes(1.0, deduction, buffer_share)
+    chances = event_probability(frequency, np.diff(times, axis=0, prepend=0.0))
+    live_mean = expected_surviving_share(chances, terms.mean_severity)
+    sampling = np.asarray(sampling_sigma(width, terms.confidence))
+    drawn = _drawn(terms, forests, growth_sigma, sampling, model_sigma, chances)
+    seeds = [one.seed if terms.price_seed is None else terms.price_seed for one in forests]
+    prices, curve = _markets(terms, seeds, [tuple(one.years) for one in forests])
+
+    # The highest removal reached up to each date says what is issuable (S79), of which what is sold is the steps.
+    grown, expected = _grown(stocks, drawn.growth)
+    today, live = stocks[0][:, None], drawn.live
+    errors = drawn.sampling * drawn.model
+    change = grown * live - today
+    reached = _reached(errors, change, given)
+    gross = reached.copy()
+    gross[1:] -= reached[:-1]
     gross_mean = _mean(gross)
     tonnes_mean = kept * gross_mean
-    market = (haircut_reference_discount, haircut_reference_share, haircut_exponent, haircut_cap)
-    haircuts = liquidity_haircut(turnover_share(tonnes_mean, turnover_t), *market)
-    net = (1 - haircuts) * (1 - fraction("fee", fee_share))
-    factors = discount_factor(discount_rate, times)
-    pv_costs = float(_ordered_sum(paid * factors))
-    pv_issued = float(issued_value(issued_t, price, turnover_t, *market, fee_share))
+    market = (
+        terms.haircut_reference_discount,
+        terms.haircut_reference_share,
+        terms.haircut_exponent,
+        terms.haircut_cap,
+    )
+    haircuts = liquidity_haircut(turnover_share(tonnes_mean, terms.turnover_t), *market)
+    net = (1 - haircuts) * (1 - fraction("fee", terms.fee_share))
+    factors = discount_factor(terms.discount_rate, times)
+    pv_costs = _ordered_sum(paid * factors)
+    pv_issued = np.array(
+        [float(issued_value(one.issued_t, terms.price, terms.turnover_t, *market, terms.fee_share)) for one in forests]
+    )
+    weights = kept * net * factors
+    drawn_falls, mean_falls = _falls(weights[..., None] * prices), _falls(weights * curve)[..., None]
 
-    weights = (kept * net * factors)[:, None]
-    values = _revenues(reached[:, :_PRICED], _steps(weights * prices), curved=reached[:, _PRICED:], at=weights * curve)
-    values += pv_issued - pv_costs
-    variances = _variances(values)
-    shares = variance_shares(float(variances[_WHOLE]), variances[_ALONE].tolist(), variances[_WITHOUT].tolist())
+    # One row for each combination of sources let loose.
+    values = np.empty((_ROWS, len(forests), terms.draws))
+    values[_WHOLE] = _revenue(reached, drawn_falls)
+    values[_WITHOUT_PRICE] = _revenue(reached, mean_falls)
+
+    def let_loose(row: int, factor: Array | float, change: Array, falls: Array) -> None:
+        values[row] = _revenue(_reached(factor, change, given), falls)
+
+    let_loose(_WITHOUT_SAMPLING, drawn.model, change, drawn_falls)
+    let_loose(_WITHOUT_MODEL, drawn.sampling, change, drawn_falls)
+    change = expected * live - today
+    let_loose(_WITHOUT_GROWTH, errors, change, drawn_falls)
+    let_loose(_REVERSAL_ALONE, 1.0, change, mean_falls)
+    change = grown * live_mean[..., None] - today
+    let_loose(_WITHOUT_REVERSAL, errors, change, drawn_falls)
+    let_loose(_GROWTH_ALONE, 1.0, change, mean_falls)
+    change = expected * live_mean[..., None] - today
+    let_loose(_PRICE_ALONE, 1.0, change, drawn_falls)
+    let_loose(_SAMPLING_ALONE, drawn.sampling, change, mean_falls)
+    let_loose(_MODEL_ALONE, drawn.model, change, mean_falls)
+    grown -= today
+    for row, share in ((_FEWER_TREES, 1 - terms.survival_bump), (_MORE_TREES, 1 + terms.survival_bump)):
+        let_loose(row, errors, (today + share * grown) * live - today, drawn_falls)
+    values += (pv_issued - pv_costs)[:, None]
 
     mean = _mean(values[: _MORE_TREES + 1])
+    variances = _variances(values)
     sold = _mean(gross * prices) * kept * net
-    forecast_mean = float(mean[_WHOLE]) - pv_issued + pv_costs
-    low, high = rate_band or (discount_rate, discount_rate)
-    ordered = np.sort(values[_WHOLE])
-    value_quantiles = _rounded(quantiles(ordered, QUANTILES), MONEY_DECIMALS)
-    tonne_quantiles = [_rounded(row, TONNE_DECIMALS) for row in kept * quantiles(np.sort(gross, axis=1), QUANTILES)]
+    forecast_mean = mean[_WHOLE] - pv_issued + pv_costs
+    low, high = terms.rate_band or (terms.discount_rate, terms.discount_rate)
+    ordered = np.sort(values[_WHOLE], axis=-1)
     given_up = deduction * gross_mean
-    expected = expected_values(
-        stocks[:, None],
+    at_expectation = expected_values(
+        stocks,
         live_mean,
         given,
         kept,
-        curve[:, 0],
+        curve,
         times,
-        turnover_t,
+        terms.turnover_t,
         *market,
-        fee_share,
+        terms.fee_share,
         paid,
-        discount_rate,
+        terms.discount_rate,
     )
 
-    def money(value: float) -> float:
-        return round(value, MONEY_DECIMALS) + 0.0
+    def at_rate(rate: float) -> Array:
+        return np.asarray(_ordered_sum((sold - paid) * discount_factor(rate, times)) + pv_issued)
 
-    def at_rate(rate: float) -> float:
-        return money(float(_ordered_sum((sold - paid) * discount_factor(rate, times))) + pv_issued)
+    def at_price(change: float) -> Array:
+        return np.asarray((1 + change) * (forecast_mean + pv_issued) - pv_costs)
 
-    def at_price(change: float) -> float:
-        return money((1 + change) * (forecast_mean + pv_issued) - pv_costs)
-
-    return Valuation(
-        years=_rounded(times, SHARE_DECIMALS),
-        tonnes_gross_mean=_rounded(gross_mean, TONNE_DECIMALS),
-        tonnes_uncertainty_mean=_rounded(given_up, TONNE_DECIMALS),
-        tonnes_buffer_mean=_rounded(buffer_share * (gross_mean - given_up), TONNE_DECIMALS),
-        tonnes_mean=_rounded(tonnes_mean, TONNE_DECIMALS),
-        tonnes_p05=tonne_quantiles[0],
-        tonnes_p10=tonne_quantiles[1],
-        tonnes_p25=tonne_quantiles[2],
-        tonnes_p50=tonne_quantiles[3],
-        tonnes_p75=tonne_quantiles[4],
-        tonnes_p90=tonne_quantiles[5],
-        tonnes_p95=tonne_quantiles[6],
-        price_mean=_rounded(curve[:, 0], SHARE_DECIMALS),
-        haircut=_rounded(haircuts, SHARE_DECIMALS),
-        pv_mean=money(float(mean[_WHOLE])),
-        pv_p05=value_quantiles[0],
-        pv_p10=value_quantiles[1],
-        pv_p25=value_quantiles[2],
-        pv_p50=value_quantiles[3],
-        pv_p75=value_quantiles[4],
-        pv_p90=value_quantiles[5],
-        pv_p95=value_quantiles[6],
-        pv_expected_shortfall=money(expected_shortfall(ordered, TAIL)),
-        pv_at_expectation=money(float(expected[0]) + pv_issued),
-        pv_issued=money(pv_issued),
-        pv_standard_error=money(float(np.sqrt(variances[_WHOLE] / draws))),
-        pv_costs=money(pv_costs),
-        variance_shares=VarianceShares(*shares),
-        sensitivities=Sensitivities(
-            price_bump=price_bump,
-            price_down=at_price(-price_bump),
-            price_up=at_price(price_bump),
-            rate_low=low,
-            pv_rate_low=at_rate(low),
-            rate_high=high,
-            pv_rate_high=at_rate(high),
-            survival_bump=survival_bump,
-            survival_down=money(float(mean[_FEWER_TREES])),
-            survival_up=money(float(mean[_MORE_TREES])),
-        ),
-        uncertainty_deduction=round(deduction, SHARE_DECIMALS),
-        buffer_share=round(buffer_share, SHARE_DECIMALS),
-        seed=seed,
-        price_seed=market_seed,
-        draws=draws,
+    tonnes = kept * quantiles(np.sort(gross, axis=-1), QUANTILES)
+    by_date = {
+        "tonnes_gross_mean": gross_mean,
+        "tonnes_uncertainty_mean": given_up,
+        "tonnes_buffer_mean": buffer_share * (gross_mean - given_up),
+        "tonnes_mean": tonnes_mean,
+        **{f"tonnes_{name}": row for name, row in zip(_NAMES, tonnes, strict=True)},
+    }
+    worth = {
+        "pv_mean": mean[_WHOLE],
+        **{f"pv_{name}": row for name, row in zip(_NAMES, quantiles(ordered, QUANTILES), strict=True)},
+        "pv_expected_shortfall": expected_shortfall(ordered, TAIL),
+        "pv_at_expectation": at_expectation + pv_issued,
+        "pv_issued": pv_issued,
+        "pv_standard_error": np.sqrt(variances[_WHOLE] / terms.draws),
+        "pv_costs": pv_costs,
+    }
+    moved = {
+        "price_down": at_price(-terms.price_bump),
+        "price_up": at_price(terms.price_bump),
+        "pv_rate_low": at_rate(low),
+        "pv_rate_high": at_rate(high),
+        "survival_down": mean[_FEWER_TREES],
+        "survival_up": mean[_MORE_TREES],
+    }
+    by_date_each, worth_each, moved_each = (
+        _by_forest(by_date, TONNE_DECIMALS),
+        _by_forest(worth, MONEY_DECIMALS),
+        _by_forest(moved, MONEY_DECIMALS),
     )
+    shares_each = _by_forest(
+        {"years": times, "price_mean": np.broadcast_to(curve, times.shape), "haircut": haircuts}, SHARE_DECIMALS
+    )
+    alone, without = variances[_ALONE].T.tolist(), variances[_WITHOUT].T.tolist()
+    whole = variances[_WHOLE].tolist()
+    return [
+        Valuation(
+            **shares_each[place],
+            **by_date_each[place],
+            **worth_each[place],
+            variance_shares=VarianceShares(*variance_shares(whole[place], alone[place], without[place])),
+            sensitivities=Sensitivities(
+                price_bump=terms.price_bump,
+                rate_low=low,
+                rate_high=high,
+                survival_bump=terms.survival_bump,
+                **moved_each[place],
+            ),
+            uncertainty_deduction=round(float(deduction[place]), SHARE_DECIMALS),
+            buffer_share=round(one.buffer_share, SHARE_DECIMALS),
+            seed=one.seed,
+            price_seed=seeds[place],
+            draws=terms.draws,
+        )
+        for place, one in enumerate(forests)
+    ]
 
 
-# One row for each combination of sources let loose. The rows before _PRICED meet the drawn prices, the others the
-# expected ones; the last two are made of rows that are there already.
+_NAMES = tuple(f"p{round(100 * probability):02}" for probability in QUANTILES)
+
+# The rows of a block's values; the sources stand in the order of VarianceShares.
 _WHOLE, _FEWER_TREES, _MORE_TREES = 0, 1, 2
-_WITHOUT_GROWTH, _WITHOUT_SAMPLING, _WITHOUT_MODEL, _WITHOUT_REVERSAL, _PRICE_ALONE = 3, 4, 5, 6, 7
-_PRICED = 8
-_GROWTH_ALONE, _SAMPLING_ALONE, _MODEL_ALONE, _REVERSAL_ALONE, _WITHOUT_PRICE = 8, 9, 10, 11, 12
-_ROWS = 13
-_ALONE = [_GROWTH_ALONE, _SAMPLING_ALONE, _MODEL_ALONE, _REVERSAL_ALONE, _PRICE_ALONE]
-_WITHOUT = [_WITHOUT_GROWTH, _WITHOUT_SAMPLING, _WITHOUT_MODEL, _WITHOUT_REVERSAL, _WITHOUT_PRICE]
+_WITHOUT_GROWTH, _WITHOUT_SAMPLING, _WITHOUT_MODEL, _WITHOUT_REVERSAL, _WITHOUT_PRICE = 3, 4, 5, 6, 7
+_GROWTH_ALONE, _SAMPLING_ALONE, _MODEL_ALONE, _REVERSAL_ALONE, _PRICE_ALONE = 8, 9, 10, 11, 12
+_WITHOUT, _ALONE, _ROWS = slice(3, 8), slice(8, 13), 13
 
 
 @dataclass(frozen=True)
-class _Forest:
-    """What was drawn for one asset: dates by draws, or draws alone where one draw serves all dates."""
+class _Drawn:
+    """What was drawn: dates by forests by draws, or forests by draws where one draw serves all dates."""
 
     growth: Array
     sampling: Array
@@ -572,88 +631,78 @@ class _Forest:
     live: Array
 
 
-def _reached(stocks: Array, given: Array, drawn: _Forest, live_mean: Array, bump: float) -> Array:
-    """Highest removal reached up to each date, (S77) to (S79), for each row: dates by rows by draws. [tCO2e]"""
-    dates, draws = drawn.growth.shape
-    reached = np.empty((dates, _ROWS, draws))
-    before = np.zeros((_ROWS, draws))
-    today = stocks[0]
-    errors = drawn.sampling * drawn.model
+def _dated(rows: Sequence[Sequence[float] | Array]) -> Array:
+    """One column for each forest."""
+    return np.ascontiguousarray(np.array(rows, dtype=np.float64).T)
+
+
+def _grown(stocks: Array, growth: Array) -> tuple[Array, Array]:
+    """Stock at each date if nothing were lost, as drawn and as expected, by (S77); the growth is used up. [tCO2e]"""
+    grown, steps = growth, stock_increments(stocks)[..., None]
+    expected = np.empty_like(steps)
     # The mean path adds up like the drawn ones, so that a source without spread changes no bit.
-    grown, expected = np.full(draws, today), today
-    for date, step in enumerate(stock_increments(stocks)):
-        grown += step * drawn.growth[date]
-        expected = expected + step
-        live, owed = drawn.live[date], given[date]
-        change = grown * live - today
-        without_growth = expected * live - today
-        without_reversal = grown * live_mean[date] - today
-        certain = expected * live_mean[date] - today
-        here = reached[date]
-        np.multiply(errors, change, out=here[_WHOLE])
-        for row, share in ((_FEWER_TREES, 1 - bump), (_MORE_TREES, 1 + bump)):
-            np.multiply(errors, (today + share * (grown - today)) * live - today, out=here[row])
-        np.multiply(errors, without_growth, out=here[_WITHOUT_GROWTH])
-        np.multiply(drawn.model, change, out=here[_WITHOUT_SAMPLING])
-        np.multiply(drawn.sampling, change, out=here[_WITHOUT_MODEL])
-        np.multiply(errors, without_reversal, out=here[_WITHOUT_REVERSAL])
-        here[_PRICE_ALONE] = certain
-        here[_GROWTH_ALONE] = without_reversal
-        np.multiply(drawn.sampling, certain, out=here[_SAMPLING_ALONE])
-        np.multiply(drawn.model, certain, out=here[_MODEL_ALONE])
-        here[_REVERSAL_ALONE] = without_growth
-        here[_WITHOUT_PRICE] = here[_WHOLE]
-        here -= owed
+    before, level = stocks[0][:, None], stocks[0][:, None]
+    for date, step in enumerate(steps):
+        grown[date] *= step
+        grown[date] += before
+        before = grown[date]
+        level = expected[date] = level + step
+    return grown, expected
+
+
+def _reached(factor: Array | float, change: Array, given: Array) -> Array:
+    """Highest removal reached up to each date, (S78) and (S79). [tCO2e]"""
+    reached = factor * change
+    reached -= given[..., None]
+    before: Array | float = 0.0
+    for here in reached:
         np.maximum(before, here, out=here)
         before = here
     return reached
 
 
-def _steps(weighted_prices: Array) -> Array:
+def _falls(weighted_prices: Array) -> Array:
     """Fall of the weighted price after each date: Σ (M_k-M_(k-1))·q_k = Σ M_k·(q_k-q_(k+1))."""
-    steps = weighted_prices.copy()
-    steps[:-1] -= weighted_prices[1:]
-    return steps
+    falls = weighted_prices.copy()
+    falls[:-1] -= weighted_prices[1:]
+    return falls
 
 
-def _revenues(reached: Array, steps: Array, *, curved: Array, at: Array) -> Array:
-    """Revenue of each row and draw: drawn prices for the rows of `reached`, expected ones for those of `curved`."""
-    priced = reached.shape[1]
-    total = np.empty((priced + curved.shape[1], reached.shape[2]))
-    sold, rest = total[:priced], total[priced:]
-    falls = _steps(at)[:, 0]
-    np.multiply(reached[0], steps[0], out=sold)
-    np.multiply(curved[0], falls[0], out=rest)
-    for date in range(1, len(steps)):
-        sold += reached[date] * steps[date]
-        rest += curved[date] * falls[date]
+def _revenue(reached: Array, falls: Array) -> Array:
+    """What is earned by what is reached."""
+    total = np.asarray(reached[0] * falls[0])
+    for here, fall in zip(reached[1:], falls[1:], strict=True):
+        total += here * fall
     return total
 
 
-def _forest(
-    seed: int,
-    draws: int,
-    growth_sigma: float,
-    growth_persistence: float,
-    sampling_error: float,
-    model_sigma: float,
+def _drawn(
+    terms: Terms,
+    forests: Sequence[Forest],
+    growth_sigma: Array,
+    sampling_error: Array,
+    model_sigma: Array,
     chances: Array,
-    mean_severity: float,
-) -> _Forest:
-    """Factors of growth, sampling and model and the live share, as drawn for one asset."""
-    # One stream, read date by date after what serves all dates: a longer horizon only appends, and as each source
-    # takes its numbers whether it varies or not, changing one leaves the draws of the others alone.
-    stream = np.random.Generator(np.random.PCG64(seed))
-    site, sampling, model = stream.standard_normal((3, draws))
-    weather, fires = np.empty((len(chances), draws)), np.empty((len(chances), draws))
-    for date in range(len(chances)):
-        stream.standard_normal(out=weather[date])
-        stream.random(out=fires[date])
-    return _Forest(
-        growth_factors(site, weather, growth_sigma, growth_persistence),
-        unit_lognormal(sampling, sampling_error),
-        unit_lognormal(model, model_sigma),
-        surviving_share(fires, chances, mean_severity),
+) -> _Drawn:
+    """Factors of growth, sampling and model and the live share, as drawn for each asset from its own seed."""
+    shape = (len(forests), terms.draws)
+    shared = np.empty((3, *shape))
+    weather, fires = np.empty((len(chances), *shape)), np.empty((len(chances), *shape))
+    for place, one in enumerate(forests):
+        # One stream, read date by date after what serves all dates: a longer horizon only appends, and as each source
+        # takes its numbers whether it varies or not, changing one leaves the draws of the others alone.
+        stream = np.random.Generator(np.random.PCG64(one.seed))
+        for row in shared[:, place]:
+            stream.standard_normal(out=row)
+        for date in range(len(chances)):
+            stream.standard_normal(out=weather[date, place])
+            stream.random(out=fires[date, place])
+    site, sampling, model = shared
+    return _Drawn(
+        growth_factors(site, weather, growth_sigma[:, None], terms.growth_persistence),
+        unit_lognormal(sampling, sampling_error[:, None]),
+        unit_lognormal(model, model_sigma[:, None]),
+        surviving_share(fires, chances, terms.mean_severity),
     )
 
 
@@ -686,15 +735,26 @@ def _market(
     else:
         curve = lognormal_price_mean(price, drift, times)
         paths = lognormal_prices(price, drift, sigma, times, normals)
-    column = curve[:, None]
+    paths, column = paths[:, None, :], curve[:, None]
     paths.flags.writeable = column.flags.writeable = False
     return paths, column
 
 
+def _markets(terms: Terms, seeds: Sequence[int], calendars: Sequence[tuple[float, ...]]) -> tuple[Array, Array]:
+    """Price paths, dates by forests by draws, and the expected prices; of one forest where all have the same."""
+    t = terms
+    process = (t.price, t.price_drift, t.price_sigma, t.price_reversion, t.long_run_price)
+    met = list(zip(seeds, calendars, strict=True))
+    markets = [_market(seed, t.draws, years, *process) for seed, years in (met[:1] if len(set(met)) == 1 else met)]
+    if len(markets) == 1:
+        return markets[0]
+    return np.concatenate([paths for paths, _ in markets], axis=1), np.concatenate([mean for _, mean in markets], 1)
+
+
 def _check_shapes(years: Array, stocks: Array, draws: int) -> None:
-    if years.ndim != 1 or len(years) == 0 or years[0] <= 0 or np.any(np.diff(years) <= 0):
+    if len(years) == 0 or np.any(np.diff(years, axis=0, prepend=0.0) <= 0):
         raise ValueError("verification dates must be positive and increasing")
-    if stocks.shape != (len(years) + 1,):
+    if stocks.shape != (len(years) + 1, years.shape[1]):
         raise ValueError("stocks must hold one value for the as-of date and one for each verification")
     if draws < 2:
         raise ValueError("a distribution needs at least two draws")
@@ -719,12 +779,28 @@ def _mean(values: Array) -> Array:
 
 def _variances(values: Array) -> Array:
     # Counted from the first value, so that equal values have no variance at all rather than a rounding error's.
-    shifted = values - values[:, :1]
-    shifted -= _mean(shifted)[:, None]
+    shifted = values - values[..., :1]
+    shifted -= _mean(shifted)[..., None]
     shifted *= shifted
-    return np.asarray(_mean(shifted) * (values.shape[1] / (values.shape[1] - 1)))
+    return np.asarray(_mean(shifted) * (values.shape[-1] / (values.shape[-1] - 1)))
 
 
-def _rounded(values: Array, decimals: int) -> tuple[float, ...]:
-    # Adding zero turns a negative zero into a plain one, which prints alike everywhere.
-    return tuple(round(value, decimals) + 0.0 for value in values.tolist())
+def _rounded(values: Array, decimals: int) -> Array:
+    """Round like `round`, one by one. Only close to a half can the scaled value lie on the wrong side of it: there
+    `round` itself decides. A zero loses its sign, which prints alike everywhere.
+    """
+    scale = 10.0**decimals
+    scaled = values * scale
+    nearest = np.rint(scaled)
+    found = nearest / scale
+    doubtful = np.abs(np.abs(scaled - nearest) - 0.5) <= 1e-9 + 1e-15 * np.abs(scaled)
+    if np.any(doubtful):
+        found[doubtful] = [round(value, decimals) for value in values[doubtful].tolist()]
+    return np.asarray(found + 0.0)
+
+
+def _by_forest(named: Mapping[str, Array], decimals: int) -> list[dict[str, Any]]:
+    """The rounded numbers of each forest by name; the dates of a name as a tuple."""
+    table = np.moveaxis(_rounded(np.stack(list(named.values())), decimals), -1, 0)
+    dated = table.ndim > 2
+    return [dict(zip(named, map(tuple, row) if dated else row, strict=True)) for row in table.tolist()]

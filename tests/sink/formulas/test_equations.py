@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 FORMULAS = ROOT / "services" / "sink" / "formulas"
 FILES = sorted(path for path in FORMULAS.glob("*.py") if path.name != "__init__.py")
 MODULES = [importlib.import_module(f"services.sink.formulas.{path.stem}") for path in FILES]
-ALLOWED = {"functools", "math", "numpy", "scipy", "dataclasses", "typing", "collections", "services"}
+ALLOWED = {"functools", "itertools", "math", "numpy", "scipy", "dataclasses", "typing", "collections", "services"}
 ROW = re.compile(r"^\| \((S\d+)\) \| (.+?) \| (.+?) \| (read|secondary|no|-) \| `(.+?)` \|$", re.MULTILINE)
 
 

@@ -54,8 +54,16 @@ def inputs(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def terms_and_forest(**changes: Any) -> tuple[valuation.Terms, valuation.Forest]:
+    found = inputs(**changes)
+    terms = valuation.Terms(**{name: found[name] for name in valuation.Terms._fields if name in found})
+    return terms, valuation.Forest(**{name: found[name] for name in valuation.Forest._fields if name in found})
+
+
 def value(**changes: Any) -> valuation.Valuation:
-    return valuation.valuation(**inputs(**changes))
+    terms, forest = terms_and_forest(**changes)
+    (result,) = valuation.valuations(terms, [forest])
+    return result
 
 
 def dumped(result: valuation.Valuation) -> bytes:
