@@ -300,7 +300,7 @@ def test_expected_losses_of_all_legs_sum_to_the_whole(story: Story) -> None:
     whole = Decimal(decision["default_probability"]) * 1_000_000
     assert abs(sum(parts) - whole) <= Decimal("0.02")
     assert set(decision["expected_losses"]) == {"carbon", "insurer", "primary", "province", "pool", "bank"}
-    assert set(decision["worth_bp"]) == {"carbon", "insurer", "guarantors"}
+    assert set(decision["worth_bp"]) == {"carbon", "insurer", "guarantor", "reguarantor"}
 
 
 # -- offer, approval, acceptance --------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from services.credit.actions.underwriting import Case, Legs, Rulebook, rulebook
 from services.credit.tables import Decision, Loan, book, keep_materials, latest_decision, materials_of, valuations_of
 from shared import clock, money
 from shared.db import found
-from shared.errors import StateError
+from shared.errors import NotFoundError
 from shared.events.parts import PledgedAsset, Reason
 from shared.ids import uuid7
 
@@ -129,7 +129,7 @@ def replay(session: Session, loan_id: UUID) -> dict[str, Any]:
     stored = latest_decision(session, loan_id)
     assert stored is not None
     if not stored.judgement_hash:
-        raise StateError("nothing was kept with this decision that it could be made again from")
+        raise NotFoundError("nothing was kept with this decision that it could be made again from")
     rules = kept_rulebook(session, stored)
     result = underwriting.as_json(rules, underwriting.underwrite(rules, underwriting.case_from_json(stored.inputs)))
     present = rulebook(stored.decided_on)

@@ -81,6 +81,15 @@ def _payload(loan: Loan, decided: Decided, price: Price, expires: datetime) -> d
         "loan_to_value": {name: _rate(ratio) for name, ratio in (judgement.loan_to_value or {}).items()},
         "expected_losses": {leg: str(money.from_fen(part)) for leg, part in price.expected_losses.items()},
         "worth_bp": {leg: f"{worth:.1f}" for leg, worth in price.worth_bp.items()},
+        "price": {
+            "bare_rate": f"{price.bare_rate:.9f}",
+            "waterfall_bp": {leg: f"{worth:.5f}" for leg, worth in price.waterfall_bp.items()},
+            "break_even_rate": f"{price.break_even_rate:.9f}",
+            "risk_adjusted_return": _rate(price.risk_adjusted_return),
+            "yearly_subsidy": str(money.yuan(price.yearly_subsidy)),
+            "break_even_carbon_price": None if price.break_even_price is None else f"{price.break_even_price:.2f}",
+            "risk_weight": _rate(price.capital_by_framework["risk_weight"]),
+        },
         "cover": {
             "cover_id": str(loan.cover.cover_id),
             "sum_insured": str(loan.cover.sum_insured),

@@ -91,7 +91,7 @@ def underwrite(book: Rulebook, case: Case) -> Underwritten:
     breaches = judgement.breaches
     if case.legs is None or judgement.value is None:
         return Underwritten(judgement, None, None, judgement.outcome, judgement.reasons, breaches)
-    inputs = _price_inputs(book.priced_by, case.facts, judgement, case.assets, case.legs)
+    inputs = _price_inputs(book, case.facts, judgement, case.assets, case.legs)
     made = pricing.price(book.priced_by, inputs)
     limit = book.priced_by["maximum_rate"]
     if made.annual_rate <= limit:
@@ -104,7 +104,7 @@ def underwrite(book: Rulebook, case: Case) -> Underwritten:
 
 
 def _price_inputs(
-    prices: Policy, facts: Facts, judgement: Judgement, assets: Sequence[Collateral], legs: Legs
+    book: Rulebook, facts: Facts, judgement: Judgement, assets: Sequence[Collateral], legs: Legs
 ) -> PriceInputs:
     return PriceInputs(
         amount=facts.amount,
@@ -113,9 +113,11 @@ def _price_inputs(
         default_probability_without_fire=judgement.default_probability_without_fire,
         default_probability_given_fire=judgement.default_probability_given_fire,
         fire_probability=judgement.fire_probability,
-        carbon_value=sum(pledge.present_values(assets, "p50")),
+        carbon_value=sum(pledge.present_values(assets, book.priced_by["recovery_quantile"])),
         sum_insured=legs.sum_insured,
         guarantors={"primary": facts.guaranteed_share} if legs.guarantors is None else dict(legs.guarantors),
+        counted_value=pledge.value(book.judged_by, assets, book.judged_by["margin_quantile"]),
+        spot_price=max(asset.spot_price for asset in assets),
     )
 
 

@@ -1,4 +1,4 @@
-"""Loss given default of a loan on a pledged forest.        docs/equations/credit.md (C31)-(C40)
+"""Loss given default of a loan on a pledged forest.        docs/equations/credit.md (C31)-(C40), (C95)
 
 E  exposure [CNY]     C, V  collateral, carbon value [CNY]     h  haircut [-]     S  insured sum [CNY]
 F  loss_given_fire: share of the carbon value a fire takes [-]     π  fire_probability_given_default [-]
@@ -131,6 +131,19 @@ def bounded_loss_given_default(ratios: Sequence[float]) -> float:
     if not ratios:
         raise ValueError("no loss was observed")
     return sum(min(1.0, max(0.0, ratio)) for ratio in ratios) / len(ratios)
+
+
+def value_given_fire(value: float, price_fall: float) -> float:
+    """Eq. (C95): value of what a fire left standing at the price after it, V·(1 − d). [CNY]
+
+    A fire season takes buyers and confidence as well as trees: price and fire fall together.
+    Source: our own rule; no.
+
+    >>> value_given_fire(1000.0, price_fall=0.1)
+    900.0
+    """
+    _share(price_fall)
+    return value * (1 - price_fall)
 
 
 def _share(value: float) -> None:

@@ -1,7 +1,10 @@
-"""Price of a loan and the subsidies and fees around it.        docs/equations/credit.md (C48)-(C55)
+"""Price of a loan and the subsidies and fees around it.        docs/equations/credit.md (C48)-(C55), (C94)
 
 Rates and ratios are yearly fractions [1/yr], never percent.      FTP  funding rate      K  capital requirement (C59)
 """
+
+import math
+from collections.abc import Mapping
 
 
 def capital_share(capital_requirement: float, capital_ratio: float) -> float:
@@ -106,3 +109,29 @@ def reguarantee_fee(
     1800.0
     """
     return principal * fund_share * (small_rate if principal <= small_limit else large_rate)
+
+
+def shapley_worths(worths: Mapping[frozenset[str], int]) -> dict[str, int]:
+    """Eq. (C94): worth of each leg averaged over every order of adding them, Σ s!(n−s−1)!/n!·(v(S+i) − v(S)). [-]
+
+    worths  value v of each set S of s legs out of n, in whole units: all 2^n of them
+    Whole units go to the largest remainders, so the worths sum to v(all) − v(none) exactly.
+    Source: Shapley value, textbook; no.
+
+    >>> sorted(shapley_worths({frozenset(): 0, frozenset("a"): 6, frozenset("b"): 4, frozenset("ab"): 8}).items())
+    [('a', 5), ('b', 3)]
+    """
+    legs = sorted(frozenset().union(*worths))
+    count = len(legs)
+    if len(worths) != 2**count or any(not one <= set(legs) for one in worths):
+        raise ValueError("a worth is needed for each set of legs, and for nothing else")
+    orders = math.factorial(count)
+    shares = dict.fromkeys(legs, 0)
+    for have, worth in worths.items():
+        weight = math.factorial(len(have)) * math.factorial(max(0, count - len(have) - 1))
+        for leg in legs:
+            if leg not in have:
+                shares[leg] += weight * (worths[have | {leg}] - worth)
+    left = worths[frozenset(legs)] - worths[frozenset()] - sum(share // orders for share in shares.values())
+    first = sorted(legs, key=lambda leg: -(shares[leg] % orders))[:left]
+    return {leg: shares[leg] // orders + (leg in first) for leg in legs}

@@ -1,6 +1,6 @@
 """The HTTP door of credit, a blueprint for each noun: translate, nothing else."""
 
-from services.credit.routes import approvals, loans, parties, paths, scores, servicing, valuations
+from services.credit.routes import approvals, loans, parties, paths, prices, scores, servicing, valuations
 
 BLUEPRINTS = (
     scores.blp,
@@ -10,4 +10,5 @@ BLUEPRINTS = (
     valuations.blp,
     approvals.blp,
     paths.blp,
+    prices.blp,
 )
