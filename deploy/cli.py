@@ -407,9 +407,37 @@ def credit_adopt(card: Path, key_file: Path | None, by: str, models: Path | None
 # -- the insurance service's models -----------------------------------------------------------------------------------
 
 
+INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 @heartwood.group("insurance")
 def insurance_group() -> None:
     """Fire weather and the peril models of the insurance service."""
+
+
+@insurance_group.command("ylt")
+@click.option("--exposure", "exposure_file", type=INPUT, required=True, help="Parcels as CSV, see docs/insurance.md.")
+@click.option("--events", "events_file", type=INPUT, required=True, help="Events as CSV: a row for each parcel hit.")
+@click.option("--terms", "terms_file", type=INPUT, required=True, help="Terms of the policies as CSV.")
+@click.option(
+    "--years", type=click.IntRange(1), default=None, help="Simulated years; the last one of the events if not."
+)
+@click.option("--return-period", "periods", type=float, multiple=True, default=(10, 50, 100, 200), show_default=True)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Report.")
+def insurance_ylt(
+    exposure_file: Path, events_file: Path, terms_file: Path, years: int | None, periods: tuple[float, ...],
+    json_path: Path,
+) -> None:  # fmt: skip
+    """Make the year loss table of a book from an event set, with AAL, OEP, AEP and TVaR."""
+    from services.insurance.accumulation.command import ylt
+
+    try:
+        report = ylt(exposure_file, events_file, terms_file, years, periods)
+    except ValueError as error:
+        _refuse(str(error))
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text(json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{report['years']} years, AAL {report['metrics'][0]['aal']:,.2f} CNY: {json_path}")
 
 
 @insurance_group.command("fire-weather")

@@ -4,7 +4,7 @@ Parcels of one policy stand together, so that within an event a policy is one ru
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,19 @@ class Exposure:
     def insured(self) -> Floats:
         """What a total loss of each parcel is covered for under the average clause. [CNY]"""
         return np.minimum(self.value, self.sum_insured)
+
+    def by_policy(self) -> "Exposure":
+        """The same with the parcels of each policy standing together."""
+        order = np.argsort(self.policy, kind="stable")
+        return replace(
+            self,
+            parcels=tuple(self.parcels[number] for number in order),
+            terms=ParcelTerms(**{one.name: getattr(self.terms, one.name)[order] for one in fields(ParcelTerms)}),
+            groups={group: (names, position[order]) for group, (names, position) in self.groups.items()},
+            **{name: getattr(self, name)[order] for name in ("policy", "value", "sum_insured", "longitude")},
+            **{name: getattr(self, name)[order] for name in ("latitude", "area_ha")},
+            ceded_share=self.ceded_share[order] if len(self.ceded_share) else self.ceded_share,
+        )
 
 
 def column(given: Sequence[float] | npt.ArrayLike | None, count: int, default: float = 0.0) -> Floats:
