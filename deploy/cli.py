@@ -440,6 +440,52 @@ def insurance_ylt(
     console.print(f"{report['years']} years, AAL {report['metrics'][0]['aal']:,.2f} CNY: {json_path}")
 
 
+@insurance_group.command("train")
+@click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="Losses as CSV; the shipped fire records by default.")  # fmt: skip
+@click.option("--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="What the columns mean, as JSON; see data/fires/clm_mapping.json.")  # fmt: skip
+@click.option("--later", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="Losses of later periods, to test on only, one period at a time.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("var/insurance"),
+              show_default=True, help="Folder for model, report and model card.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Write the report here too.")  # fmt: skip
+def insurance_train(
+    data: Path | None, mapping: Path | None, later: Path | None, out: Path, json_path: Path | None
+) -> None:
+    """Train a peril model, measure it in later years and unseen places, write its model card."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from services.insurance.training import command as train_command
+
+    if data is not None and mapping is None:
+        _refuse("say what the columns mean: --mapping FILE")
+    data = data or train_command.FIRES / "clm_fires_1998_2004.csv"
+    mapping = mapping or train_command.FIRES / "clm_mapping.json"
+    command = " ".join(["heartwood insurance train", *(shlex.quote(word) for word in sys.argv[3:])])
+    try:
+        report = train_command.run(data, mapping, out, command, later)
+    except (ValueError, KeyError) as error:
+        _refuse(str(error))
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    table = Table("", "method", "D2", "range over folds", "Gini", "predicted / actual")
+    for name, found in report["measured"].items():
+        for method, one in found.items():
+            if "d2" in one:
+                low, high = one["d2"]["range"]
+                few, many = one["predicted_over_actual"]["range"]
+                table.add_row(name, method, f"{one['d2']['mean']:.3f}", f"{low:.3f} to {high:.3f}",
+                              f"{one['gini']['mean']:.3f}", f"{few:.2f} to {many:.2f}")  # fmt: skip
+        for other, (explained, ranked) in report["reference"].get(name, {}).items():
+            table.add_row("", f"elsewhere: {other}", f"{explained:.3f}", "", f"{ranked:.3f}", "")
+    console.print(table)
+    for each in report["missed"]:
+        console.print(Text(f"missed: {each}", style="yellow"), soft_wrap=True)
+    console.print(f"model, report and model card are in {out}")
+
+
 @insurance_group.command("fire-weather")
 @click.option("--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
               help="CSV: station, date, temperature_c, humidity_pct, wind_km_h, rain_mm.")  # fmt: skip
