@@ -24,6 +24,7 @@ from deploy.embedded import ChildError
 from deploy.issuer import ROLES, DevelopmentIssuer
 from deploy.stack import DEFAULT_PORT, Stack, StackError, running
 from shared import audit, db, inbox, logs, schema
+from shared.artefacts import ArtefactError
 from shared.errors import RefusalError
 from shared.schema import SERVICES
 from shared.settings import Settings, SettingsError, settings
@@ -43,7 +44,7 @@ def main() -> None:
     """Run the command; say in one line what is wrong."""
     try:
         heartwood(standalone_mode=True)
-    except (SettingsError, StackError, ChildError, schema.SchemaError, RefusalError) as error:
+    except (SettingsError, StackError, ChildError, schema.SchemaError, RefusalError, ArtefactError) as error:
         _refuse(str(error))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
@@ -395,13 +396,10 @@ def credit_adopt(card: Path, key_file: Path | None, by: str, models: Path | None
     """Sign this card and serve it from now on; it is refused unless it replays its own parity rows."""
     from services.credit.scorecard_file import MODELS
     from services.credit.training import command as train_command
-    from shared.artefacts import DEVELOPMENT_KEY, ArtefactError, read_key
+    from shared.artefacts import DEVELOPMENT_KEY, read_key
 
-    try:
-        key = DEVELOPMENT_KEY if key_file is None else read_key(key_file)
-        console.print(f"adopted {train_command.adopt(card, key, by, models or MODELS)}, signed by {by}")
-    except ArtefactError as error:
-        _refuse(str(error))
+    key = DEVELOPMENT_KEY if key_file is None else read_key(key_file)
+    console.print(f"adopted {train_command.adopt(card, key, by, models or MODELS)}, signed by {by}")
 
 
 # -- the insurance service's models -----------------------------------------------------------------------------------
@@ -514,12 +512,9 @@ def insurance_fire_weather(data: Path, state_path: Path | None, json_path: Path)
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def model_key(path: Path) -> None:
     """Make a key to sign models with, in a file only you can read; print its public half for HEARTWOOD_MODEL_KEYS."""
-    from shared.artefacts import ArtefactError, make_key, public_text
+    from shared.artefacts import make_key, public_text
 
-    try:
-        console.print(public_text(make_key(path).public_key()))
-    except ArtefactError as error:
-        _refuse(str(error))
+    console.print(public_text(make_key(path).public_key()))
 
 
 @credit_group.command("rekey")

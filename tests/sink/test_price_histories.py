@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from services.sink.formulas import price
 from shared import clock
@@ -106,18 +104,25 @@ def irregular(seed: int, count: int) -> tuple[np.random.Generator, Any]:
     return generator, np.cumsum(generator.choice([1, 2, 3, 7, 14, 30], size=count)) / 365.25
 
 
-@given(st.integers(0, 2**32), st.sampled_from([0.8, 2.0, 5.0]), st.sampled_from([0.15, 0.4]))
-@settings(max_examples=15, deadline=None, derandomize=True)
-def test_a_fit_recovers_what_a_path_was_made_with_within_its_errors(seed: int, speed: float, sigma: float) -> None:
-    generator, years = irregular(seed, 1200)
-    path = price.mean_reverting_prices(70.0, 62.0, speed, sigma, years, generator.standard_normal((1200, 1)))[:, 0]
-    fit = price.mean_reverting_fit(years, path)
-    assert abs(fit.reversion - speed) < 4 * fit.reversion_error
-    assert abs(fit.volatility - sigma) < 4 * fit.volatility_error
-    assert abs(fit.long_run_price - 62.0) < 4 * fit.long_run_price_error
-    # The errors are worth something: none is as large as what it is the error of.
-    assert fit.volatility_error < 0.1 * sigma
-    assert fit.long_run_price_error < 0.5 * 62.0
+@pytest.mark.parametrize(("speed", "sigma"), [(0.8, 0.15), (0.8, 0.4), (5.0, 0.15), (5.0, 0.4)])
+def test_a_fit_recovers_what_a_path_was_made_with_within_its_errors(speed: float, sigma: float) -> None:
+    misses = []
+    for seed in range(20):
+        generator, years = irregular(seed, 1200)
+        path = price.mean_reverting_prices(70.0, 62.0, speed, sigma, years, generator.standard_normal((1200, 1)))[:, 0]
+        fit = price.mean_reverting_fit(years, path)
+        misses.append(
+            [
+                (fit.reversion - speed) / fit.reversion_error,
+                (fit.volatility - sigma) / fit.volatility_error,
+                (fit.long_run_price - 62.0) / fit.long_run_price_error,
+            ]
+        )
+        # The errors are worth something: none is as large as what it is the error of.
+        assert fit.volatility_error < 0.1 * sigma
+        assert fit.long_run_price_error < 0.5 * 62.0
+    # In units of its error a miss is about one, over many paths; a single one may be anything.
+    assert np.all(np.sqrt(np.mean(np.square(misses), axis=0)) < 1.6)
 
 
 def test_a_lognormal_fit_recovers_what_a_path_was_made_with_within_its_errors() -> None:

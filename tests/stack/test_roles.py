@@ -31,7 +31,10 @@ from deploy.demo.story import Story, short_plan
 from deploy.embedded import LOOPBACK, EmbeddedPostgres, TansuBroker, free_port
 from deploy.issuer import ROLES
 from deploy.kafka import apache
+from services.credit.scorecard_file import MODELS, SCORECARD
+from services.credit.training.command import adopt
 from shared import database
+from shared.artefacts import make_key, public_text
 from shared.schema import SERVICES
 from tests.stack.conftest import ROOT, eventually
 
@@ -124,6 +127,9 @@ class Site:
             (self.place / name).mkdir()
         self.key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
         (self.place / "jwks.json").write_text(json.dumps(KeySet([self.key]).as_dict(private=False)))
+        (self.place / "models").mkdir()
+        self.signer = make_key(self.place / "signer.pem")
+        adopt(MODELS / SCORECARD, self.signer, "the site's model board", self.place / "models")
         for service in SERVICES:
             database.create(self.postgres.url(), service)
             for role in database.ROLES:
@@ -144,6 +150,7 @@ class Site:
         values = {
             "HEARTWOOD_ISSUER": ISSUER,
             "HEARTWOOD_JWKS": str(self.place / "jwks.json"),
+            "HEARTWOOD_MODEL_KEYS": public_text(self.signer.public_key()),
             "HEARTWOOD_KAFKA_BOOTSTRAP": self.bootstrap,
             "HEARTWOOD_TOPIC_PARTITIONS": "4",
             "HEARTWOOD_TOPIC_REPLICATION": "1",
@@ -153,7 +160,8 @@ class Site:
         }
         assert set(values) <= set(variables)
         secrets = {name: str(self.secret(service, files[value])) for name, value in variables.items() if value in files}
-        return variables | values | secrets
+        # A site signs before it builds its image; here is no image.
+        return variables | values | secrets | {"HEARTWOOD_MODELS": str(self.place / "models")}
 
     def run(self, role: str, service: str, **changes: str) -> Process:
         """Start a role as its container would, in an empty folder."""
