@@ -524,7 +524,7 @@ def credit_rekey(batch: int) -> None:
 
     The service goes on meanwhile. A run that is stopped has done what it said, and the next one does the rest.
     """
-    from services.credit.actions.parties import rekey
+    from services.credit.actions.erasure import rekey
     from shared.sealing import keys_of
 
     configured = settings()

@@ -47,7 +47,10 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     _forecast(people)
     _compensate(people)
     _survey(people)
-    body(client("credit", databases["credit"], "officer", BANK).post("/v1/parties", borrowers.person()), 201)
+    # Two borrowers of one telephone, so that there is a group.
+    for serial in (1, 2):
+        asked = borrowers.person(serial, phone="13900000000")
+        body(client("credit", databases["credit"], "officer", BANK).post("/v1/parties", asked), 201)
 
     body(people.bureau().post("/v1/asset-imports", {"rows": [{"name": "no forest"}]}), 202)
     town.run_jobs()

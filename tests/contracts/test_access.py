@@ -166,6 +166,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "changes": {"employees": 3},
     "verification": borrowers.verification(),
     "disclosure": {"purpose": "contract"},
+    "erasure": {"ground": "own_request"},
+    "documents": {"name": "a title", "kind": "forest_title", "sha256": "0" * 64, "size": 1},
     "cancellation": {},
     "resumption": {},
 }

@@ -38,6 +38,7 @@ UNSAID = (
     "only a person",
     "is no (resident|unified)",  # what check characters say, a file against its document, money against belief
     "must be named",
+    "registered under this id",
     "is needed of",
     "belongs to in the end",
     "more than the whole",

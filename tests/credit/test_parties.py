@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select, text, update
 
 from deploy.embedded import postgres_programs
-from services.credit.actions.parties import open_personal, rekey, show_by_id
+from services.credit.actions.erasure import rekey
+from services.credit.actions.parties import open_personal, show_by_id
 from services.credit.tables import Party, PartyMark
 from shared import audit, clock, db
 from shared.audit import AuditEntry

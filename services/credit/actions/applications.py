@@ -1,47 +1,63 @@
 """Applications: entered, scored at once, referred to a person where the machine may not decide, withdrawn."""
 
 import hashlib
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.credit.actions import legs, offers
+from services.credit.actions import findings, legs, offers
+from services.credit.actions.dates import months_after
 from services.credit.actions.decisions import Decided, decide, pledged_assets
 from services.credit.actions.endings import decline, parties, withdraw
-from services.credit.actions.policy import JUDGEMENT, TERMS, policy
+from services.credit.actions.findings import Finding
+from services.credit.actions.parties import finance_faults, finances_as_json
+from services.credit.actions.policy import JUDGEMENT, PARTIES, TERMS, policy
 from services.credit.actions.reasons import as_json, declined_by_officer
 from services.credit.actions.states import BEFORE_MONEY, begin, demand, move
 from services.credit.formulas.identity import identity_number_fault
-from services.credit.tables import Loan, LoanAsset, LoanCover, LoanGuarantee
+from services.credit.tables import Loan, LoanAsset, LoanCover, LoanGuarantee, Party
 from shared import audit, clock, outbox, watchers
-from shared.db import locked, tenant
+from shared.db import found, locked, tenant
 from shared.errors import ForbiddenError, InvalidError, StateError
 from shared.events.credit import LoanApplied, LoanScored
 from shared.events.parts import Reason
 from shared.ids import uuid7
 
 
-def apply_for_loan(session: Session, application: dict[str, Any], officer: str) -> Loan:
-    """Enter an application, judge it, and go the way its outcome points."""
+def apply_for_loan(session: Session, asked: dict[str, Any], officer: str) -> Loan:
+    """Enter an application, judge it, and go the way its outcome points; what is found in its file is for a person."""
+    party = None
+    if asked["borrower_id"] is not None:
+        party = session.get(Party, asked["borrower_id"])
+        if party is None:
+            raise InvalidError(
+                "no party has this id",
+                errors=[{"pointer": "/borrower_id", "detail": "Nobody is registered under this id."}],
+            )
+        findings.refuse(session, party, asked)
     # Written when all is decided, so that each row is written once and as it is to stay.
     with session.no_autoflush:
-        loan = _enter(session, application, officer)
+        loan = _enter(session, asked, party, officer)
+        looked_at = [] if party is None else findings.find(session, loan, party)
+        loan.findings = findings.as_json(looked_at)
         decided = decide(session, loan, "application", None, None)
+        outcome, why = _with_findings(decided, looked_at)
         outbox.put(
             session,
             LoanApplied(
                 **parties(loan), amount=loan.amount, term_months=loan.term_months, pledges=pledged_assets(loan)
             ),
         )
-        move(session, loan, "scored", decided.outcome)
-        _tell_score(session, loan, decided)
-        if decided.outcome == "decline":
-            decline(session, loan, "credit", decided.reasons)
-        elif decided.outcome == "refer":
-            loan.reasons = as_json(decided.reasons)
-            move(session, loan, "referred", decided.reasons[0].code)
+        move(session, loan, "scored", outcome)
+        _tell_score(session, loan, decided, outcome, why)
+        if outcome == "decline":
+            decline(session, loan, "credit", why)
+        elif outcome == "refer":
+            loan.reasons = as_json(why)
+            move(session, loan, "referred", why[0].code)
         else:
             legs.ask(session, loan, decided, "approved_by_policy")
     return loan
@@ -58,6 +74,7 @@ def decide_referral(session: Session, loan_id: UUID, proceed: bool, comment: str
         kept = tuple(Reason(**reason) for reason in loan.reasons[:3])
         decline(session, loan, "credit", (*kept, declined_by_officer()), comment)
         return loan
+    _demand_nothing_stands(session, loan)
     if loan.legs_by is not None:
         offers.draft(session, loan)
         if loan.state == "referred":
@@ -66,7 +83,7 @@ def decide_referral(session: Session, loan_id: UUID, proceed: bool, comment: str
     decided = decide(session, loan, "referral", None, None)
     if decided.judgement.blocking or decided.price is None:
         raise _blocked(as_json(decided.judgement.blocking))
-    _tell_score(session, loan, decided)
+    _tell_score(session, loan, decided, decided.outcome, decided.reasons)
     loan.reasons = []
     legs.ask(session, loan, decided, "proceed_after_referral", comment)
     return loan
@@ -85,14 +102,9 @@ def obligor_of(reference: str) -> str:
     return hashlib.sha256(reference.encode("utf-8")).hexdigest()[:32]
 
 
-def _enter(session: Session, application: dict[str, Any], officer: str) -> Loan:
-    reference = application["borrower_reference"]
-    if identity_number_fault(reference) is None:
-        raise InvalidError(
-            "give an organisation code or an internal file number, never a person's identity number",
-            errors=[{"pointer": "/borrower_reference", "detail": "This is an identity number."}],
-        )
-    share = application["guaranteed_share"]
+def _enter(session: Session, asked: dict[str, Any], party: Party | None, officer: str) -> Loan:
+    who = _borrower(asked) if party is None else _registered(party)
+    share = asked["guaranteed_share"]
     if share is None:
         share = Decimal(1) - Decimal(str(policy(clock.today(), TERMS)["bank_minimum_retained_share"]))
     loan_id, bank, now = uuid7(), tenant(session), clock.now()
@@ -104,26 +116,36 @@ def _enter(session: Session, application: dict[str, Any], officer: str) -> Loan:
         applied_by=officer,
         applied_at=now,
         updated_at=now,
-        borrower_reference=reference,
-        borrower_kind=application["borrower_kind"],
-        obligor=obligor_of(reference),
-        features={name: application[name] for name in FEATURES},
-        small_or_farmer=application["small_or_farmer"],
-        amount=application["amount"],
-        term_months=application["term_months"],
-        repayment=application["repayment"],
-        grace_months=application["grace_months"],
-        insurer=application["insurer"],
-        guarantor=application["guarantor"],
-        scheme=application["scheme"],
+        party_id=None if party is None else party.id,
+        purpose=asked["purpose"],
+        finances=_finances(asked, party),
+        findings=[],
+        borrower_reference=who["borrower_reference"],
+        borrower_kind=who["borrower_kind"],
+        obligor=who["obligor"],
+        features={**{name: asked[name] for name in FEATURES}, **who["features"]},
+        small_or_farmer=who["small_or_farmer"],
+        amount=asked["amount"],
+        term_months=asked["term_months"],
+        repayment=asked["repayment"],
+        grace_months=asked["grace_months"],
+        insurer=asked["insurer"],
+        guarantor=asked["guarantor"],
+        scheme=asked["scheme"],
         guaranteed_share=share,
         county=None,
         verifier=application["verifier"],
         reasons=[],
         covenant_reasons=[],
         assets=[
-            LoanAsset(asset_id=asset["asset_id"], institution=bank, tonnes=asset["tonnes"], pledge_state="none")
-            for asset in sorted(application["assets"], key=lambda asset: str(asset["asset_id"]))
+            LoanAsset(
+                asset_id=asset["asset_id"],
+                institution=bank,
+                tonnes=asset["tonnes"],
+                pledge_state="none",
+                asked_rank=asset["rank"],
+            )
+            for asset in sorted(asked["assets"], key=lambda asset: str(asset["asset_id"]))
         ],
         cover=LoanCover(institution=bank, state="none", perils=[], reasons=[]),
         guarantee=LoanGuarantee(institution=bank, state="none", reasons=[]),
@@ -134,11 +156,79 @@ def _enter(session: Session, application: dict[str, Any], officer: str) -> Loan:
     return loan
 
 
+def _borrower(asked: dict[str, Any]) -> dict[str, Any]:
+    """Who borrows, as the application itself says."""
+    reference = asked["borrower_reference"]
+    if identity_number_fault(reference) is None:
+        raise InvalidError(
+            "give an organisation code or an internal file number, never a person's identity number",
+            errors=[{"pointer": "/borrower_reference", "detail": "This is an identity number."}],
+        )
+    return {
+        "borrower_reference": reference,
+        "borrower_kind": asked["borrower_kind"],
+        "obligor": obligor_of(reference),
+        "features": {},
+        "small_or_farmer": asked["small_or_farmer"],
+    }
+
+
+def _registered(party: Party) -> dict[str, Any]:
+    """Who borrows, as registered; the party's id is the file number that stands for it everywhere."""
+    new = None
+    if party.established_on is not None:
+        years = policy(clock.today(), PARTIES)["new_business_years"]
+        new = months_after(party.established_on, 12 * years) > clock.today()
+    return {
+        "borrower_reference": str(party.id),
+        "borrower_kind": party.kind,
+        "obligor": party.obligor,
+        "features": {"industry": party.industry, "employees": party.employees, "new_business": new},
+        "small_or_farmer": party.small_or_farmer,
+    }
+
+
+def _finances(asked: dict[str, Any], party: Party | None) -> dict[str, Any] | None:
+    """The borrower's year and debts, from the application or else from the borrower's file."""
+    given = asked["finances"]
+    kind = asked["borrower_kind"] if party is None else party.kind
+    if given is not None:
+        faults = list(finance_faults(kind, given, clock.today()))
+        if faults:
+            raise InvalidError(
+                "; ".join(f"{where}: {what}" for where, what in faults[:3]),
+                errors=[{"pointer": where, "detail": what} for where, what in faults],
+            )
+        return finances_as_json(given)
+    if party is None or party.yearly_income is None:
+        return None
+    return {"yearly_income": str(party.yearly_income), "yearly_costs": str(party.yearly_costs), "debts": party.debts}
+
+
 #: The features a scorecard may read, as they are stored.
 FEATURES = ("industry", "employees", "new_business", "revolving", "low_doc")
 
 
-def _tell_score(session: Session, loan: Loan, decided: Decided) -> None:
+def _with_findings(decided: Decided, looked_at: Sequence[Finding]) -> tuple[str, tuple[Reason, ...]]:
+    """An approval with something in its file is for a person; a decline stays one, for its own reasons."""
+    if not looked_at or decided.outcome == "decline":
+        return decided.outcome, decided.reasons
+    most = policy(clock.today(), JUDGEMENT)["most_reasons"]
+    return "refer", (*(one.reason for one in looked_at), *decided.reasons)[:most]
+
+
+def _demand_nothing_stands(session: Session, loan: Loan) -> None:
+    """Look at the file again; what stands in the way there no person passes over."""
+    if loan.party_id is None:
+        return
+    looked_at = findings.find(session, loan, found(session, Party, loan.party_id))
+    loan.findings = findings.as_json(looked_at)
+    standing = [one.reason for one in looked_at if one.stands]
+    if standing:
+        raise _blocked(as_json(standing))
+
+
+def _tell_score(session: Session, loan: Loan, decided: Decided, outcome: str, why: tuple[Reason, ...]) -> None:
     judgement = decided.judgement
     margin = (judgement.loan_to_value or {}).get(policy(clock.today(), JUDGEMENT)["margin_quantile"])
     outbox.put(
@@ -148,8 +238,8 @@ def _tell_score(session: Session, loan: Loan, decided: Decided) -> None:
             score=round(judgement.score),
             default_probability=Decimal(repr(judgement.default_probability)),
             loan_to_value=None if margin is None else Decimal(repr(margin)),
-            outcome=decided.outcome,  # type: ignore[arg-type]
-            reasons=decided.reasons,
+            outcome=outcome,  # type: ignore[arg-type]
+            reasons=why,
         ),
     )
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from services.credit.actions.policy import PARTIES, policy
@@ -158,22 +157,6 @@ def open_personal(session: Session, party: Party) -> dict[str, Any]:
     return keys(session).open(Sealed(party.key_id, party.sealed), _place(party))
 
 
-def rekey(session: Session, limit: int) -> int:
-    """Wrap at most so many records of this institution by the current key; says how many there were."""
-    ring, table = keys(session), table_of(Party)
-    waiting = select(Party).where(Party.key_id != ring.current).order_by(Party.id).limit(limit).with_for_update()
-    rows = session.scalars(waiting).all()
-    for party in rows:
-        assert party.sealed is not None
-        assert party.key_id is not None
-        new = ring.rewrap(Sealed(party.key_id, party.sealed), _place(party))
-        # Past the object: nobody sees another party for it, so its version stays.
-        session.execute(update(table).where(table.c.id == party.id).values(sealed=new.data, key_id=new.key_id))
-    if rows:
-        audit.record(session, "rekey_parties", ring.current, records=len(rows))
-    return len(rows)
-
-
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -197,14 +180,23 @@ def _put(session: Session, party: Party, personal: dict[str, Any], plain: Mappin
 def _put_finances(party: Party, finances: Mapping[str, Any] | None) -> None:
     party.yearly_income = finances["yearly_income"] if finances else None
     party.yearly_costs = finances["yearly_costs"] if finances else None
-    party.debts = [
-        {
-            "balance": str(debt["balance"]),
-            "yearly_service": str(debt["yearly_service"]),
-            "ends_on": debt["ends_on"].isoformat() if debt["ends_on"] else None,
-        }
-        for debt in (finances["debts"] if finances else ())
-    ]
+    party.debts = finances_as_json(finances)["debts"] if finances else []
+
+
+def finances_as_json(finances: Mapping[str, Any]) -> dict[str, Any]:
+    """A year's money as JSON data, decimal strings."""
+    return {
+        "yearly_income": str(finances["yearly_income"]),
+        "yearly_costs": str(finances["yearly_costs"]),
+        "debts": [
+            {
+                "balance": str(debt["balance"]),
+                "yearly_service": str(debt["yearly_service"]),
+                "ends_on": debt["ends_on"].isoformat() if debt["ends_on"] else None,
+            }
+            for debt in finances["debts"]
+        ],
+    }
 
 
 def _put_verification(party: Party, verification: Mapping[str, Any], officer: str) -> None:

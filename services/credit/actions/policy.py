@@ -77,7 +77,10 @@ COVENANTS = (
 )
 PARTIES = (
     "absurd_yearly_amount",
+    "group_links",
     "minimum_age_years",
+    "new_business_years",
+    "personal_data_retention_years",
     "verification_maximum_days",
 )
 #: What a search for a path to yes may change, how finely, at what cost.

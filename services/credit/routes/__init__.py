@@ -1,11 +1,12 @@
 """The HTTP door of credit, a blueprint for each noun: translate, nothing else."""
 
-from services.credit.routes import approvals, loans, parties, paths, prices, scores, servicing, valuations
+from services.credit.routes import approvals, documents, loans, parties, paths, prices, scores, servicing, valuations
 
 BLUEPRINTS = (
     scores.blp,
     parties.blp,
     loans.blp,
+    documents.blp,
     servicing.blp,
     valuations.blp,
     approvals.blp,

@@ -6,10 +6,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.credit.actions import parties
+from services.credit.actions import erasure, groups, parties
 from services.credit.schemas.parties import (
     PARTY_PAGE,
     DisclosureRequest,
+    ErasureRequest,
+    GroupResponse,
+    GroupsResponse,
     PartyChangeRequest,
     PartyQuery,
     PartyRequest,
@@ -85,3 +88,27 @@ def post_party_search(session: Session, body: dict[str, Any]) -> Any:
 def post_party_disclosure(session: Session, body: dict[str, Any], party_id: UUID) -> Any:
     """Read a borrower's personal data whole; the audit trail keeps who read them and why."""
     return parties.disclose(session, party_id, body["purpose"])
+
+
+@blp.command("POST", "/parties/<uuid:party_id>/erasure", scope="credit:personal")
+@blp.arguments(ErasureRequest())
+@blp.response(200, PartyResponse())
+def post_party_erasure(session: Session, body: dict[str, Any], party_id: UUID) -> Any:
+    """Erase a borrower's personal data, once no loan lives and no record of one must be kept."""
+    party = erasure.erase(session, party_id, body["ground"])
+    session.flush()
+    return parties.show(session, party)
+
+
+@blp.query("/parties/<uuid:party_id>/group", scope="credit:read")
+@blp.response(200, GroupResponse())
+def get_party_group(session: Session, party_id: UUID) -> Any:
+    """Show whom a borrower is connected with, and what the bank has at risk with all of them."""
+    return groups.show(session, party_id)
+
+
+@blp.query("/groups", scope="credit:read")
+@blp.response(200, GroupsResponse())
+def get_groups(session: Session) -> Any:
+    """List the groups of connected borrowers, the largest exposure first."""
+    return groups.show_all(session)

@@ -6,16 +6,58 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from services.credit.schemas.common import CODE, HASH, Flag, money, rate
 from services.credit.schemas.decisions import DecisionResponse
-from services.credit.schemas.scores import REPAYMENTS, AssetRequest, ScoreRequest
+from services.credit.schemas.parties import FinancesRequest
+from services.credit.schemas.scores import BORROWER_KINDS, INDUSTRY, REPAYMENTS, AssetRequest, ScoreRequest
 from services.credit.tables import STATES
 from shared.fields import Base, Moment, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
 
+#: What the money is for.
+PURPOSES = (
+    "planting",
+    "tending",
+    "forest_protection",
+    "forest_roads",
+    "equipment",
+    "processing",
+    "understorey_economy",
+    "working_capital",
+    "carbon_project",
+    "refinancing",
+)
+#: What an application says of a borrower that is not registered.
+_DESCRIBED = ("borrower_reference", "borrower_kind", "industry", "small_or_farmer")
+
+
+class PledgeRequest(AssetRequest):
+    """A forest to be pledged: which lien is wanted, and which valuation was seen."""
+
+    rank = Whole(minimum=1, maximum=9, load_default=None, metadata={"description": "Of the lien; any if not given"})
+    valuation_version = Whole(
+        minimum=1,
+        maximum=1_000_000_000,
+        load_default=None,
+        metadata={"description": "The one that was seen; the application is refused if there is a newer one"},
+    )
+
 
 class LoanRequest(ScoreRequest):
-    """An application for a loan on pledged forests."""
+    """An application for a loan on pledged forests, by a registered borrower or by one that it describes itself."""
 
+    borrower_id = fields.UUID(
+        load_default=None, metadata={"description": "A registered party; what is known of it is then not given here"}
+    )
+    purpose = fields.String(
+        load_default=None, validate=validate.OneOf(PURPOSES), metadata={"description": "Needed of a registered party"}
+    )
+    finances = fields.Nested(
+        FinancesRequest(), load_default=None, metadata={"description": "In place of those on the borrower's file"}
+    )
+    borrower_kind = fields.String(load_default=None, validate=validate.OneOf(BORROWER_KINDS))
+    industry = fields.String(
+        load_default=None, validate=INDUSTRY, metadata={"description": "Group or class of GB/T 4754", "example": "022"}
+    )
     borrower_reference = Text(
-        required=True,
+        load_default=None,
         max_length=64,
         checks=[
             validate.Regexp(
@@ -24,13 +66,28 @@ class LoanRequest(ScoreRequest):
         ],
         metadata={"description": "Organisation code or internal file number", "example": "FILE-2026-0001"},
     )
-    small_or_farmer = Flag(required=True)
-    assets = fields.List(fields.Nested(AssetRequest()), required=True, validate=validate.Length(min=1, max=50))
+    small_or_farmer = Flag(load_default=None)
+    assets = fields.List(fields.Nested(PledgeRequest()), required=True, validate=validate.Length(min=1, max=50))
     insurer = fields.String(required=True, validate=CODE)
     guarantor = fields.String(required=True, validate=CODE)
     scheme = Text(required=True, max_length=64, metadata={"example": "4-3-2-1"})
     repayment = fields.String(load_default="equal_principal", validate=validate.OneOf(REPAYMENTS))
     grace_months = Whole(minimum=0, maximum=359, load_default=0)
+
+    @validates_schema(skip_on_field_errors=False)
+    def refuse_two_borrowers(self, data: dict[str, Any], **_: Any) -> None:
+        """A borrower is either registered or described."""
+        if "borrower_id" not in data:
+            return
+        registered = data["borrower_id"] is not None
+        names = (*_DESCRIBED, "employees", "new_business") if registered else _DESCRIBED
+        # A field that is not there at all was refused for what it holds.
+        wrong = [name for name in names if name in data and (data[name] is not None) == registered]
+        errors = {name: ["Give either this or borrower_id."] for name in wrong}
+        if registered and data.get("purpose", "") is None:
+            errors["purpose"] = ["Give at least a purpose."]
+        if errors:
+            raise ValidationError(errors)
 
     @validates_schema(skip_on_field_errors=True)
     def refuse_endless_grace(self, data: dict[str, Any], **_: Any) -> None:
@@ -84,6 +141,7 @@ class LoanAssetResponse(Base):
     pledge_state = fields.String(required=True, metadata={"enum": ["none", "placed", "released", "frozen", "enforced"]})
     pledge_id = fields.UUID(required=True, allow_none=True)
     rank = fields.Integer(required=True, allow_none=True)
+    asked_rank = fields.Integer(required=True, allow_none=True)
 
 
 class CoverResponse(Base):
@@ -198,12 +256,24 @@ class LoanSummary(Versioned):
     updated_at = Moment(required=True)
 
 
+class FindingResponse(ReasonSchema):
+    """Something in the file that a person must look at."""
+
+    stands = fields.Boolean(required=True, metadata={"description": "No person may pass over it while it stands"})
+
+
 class LoanResponse(Versioned):
     """A loan whole: where it stands, why, its legs, its offer, its money."""
 
     state = fields.String(required=True)
     blocked_by = fields.String(required=True, allow_none=True)
     reasons = fields.List(fields.Nested(ReasonSchema()), required=True)
+    findings = fields.List(fields.Nested(FindingResponse()), required=True)
+    party_id = fields.UUID(required=True, allow_none=True)
+    purpose = fields.String(required=True, allow_none=True)
+    finances = fields.Dict(
+        required=True, allow_none=True, metadata={"description": "The year and the debts at the application"}
+    )
     borrower_reference = fields.String(required=True)
     borrower_kind = fields.String(required=True)
     obligor = fields.String(required=True)

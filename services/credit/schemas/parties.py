@@ -3,13 +3,13 @@
 from marshmallow import fields, validate
 
 from services.credit.schemas.common import CODE, Flag, money
-from services.credit.tables.parties import DOCUMENTS, KINDS
-from shared.fields import Base, Moment, Money, PageQuery, Quantity, Text, Versioned, Whole, page_of
+from services.credit.schemas.scores import INDUSTRY
+from services.credit.tables.parties import DOCUMENTS, KINDS, MARKS
+from shared.fields import Base, Moment, Money, Names, PageQuery, Quantity, Text, Versioned, Whole, page_of
 
 _NUMBER = validate.Regexp(r"[0-9A-Z]{18}\Z", error="Eighteen digits and capital letters, without spaces.")
 _PHONE = validate.Regexp(r"\+?[0-9][0-9 -]{4,18}[0-9]\Z", error="Digits, spaces and hyphens; at most one + before.")
 _ACCOUNT = validate.Regexp(r"[0-9][0-9 ]{6,38}[0-9]\Z", error="Digits, and spaces between them.")
-_INDUSTRY = validate.Regexp(r"[0-9]{3,4}\Z", error="A group or class of GB/T 4754: three or four digits.")
 
 
 class PersonRequest(Base):
@@ -74,7 +74,7 @@ class PartyChangeRequest(Base):
     representative = fields.Nested(PersonRequest(), allow_none=True)
     owners = fields.List(fields.Nested(OwnerRequest()), validate=validate.Length(max=50))
     industry = fields.String(
-        validate=_INDUSTRY, metadata={"description": "Group or class of GB/T 4754", "example": "022"}
+        validate=INDUSTRY, metadata={"description": "Group or class of GB/T 4754", "example": "022"}
     )
     employees = Whole(minimum=0, maximum=1_000_000, allow_none=True)
     established_on = fields.Date(allow_none=True)
@@ -99,7 +99,7 @@ class PartyRequest(PartyChangeRequest):
     phone = fields.String(required=True, validate=_PHONE)
     address = Text(required=True, max_length=200)
     industry = fields.String(
-        required=True, validate=_INDUSTRY, metadata={"description": "Group or class of GB/T 4754", "example": "022"}
+        required=True, validate=INDUSTRY, metadata={"description": "Group or class of GB/T 4754", "example": "022"}
     )
     small_or_farmer = Flag(required=True)
     account = fields.String(load_default=None, validate=_ACCOUNT, allow_none=True)
@@ -138,6 +138,46 @@ class DisclosureRequest(Base):
     purpose = fields.String(
         required=True, validate=validate.OneOf(["verification", "contract", "collection", "supervision", "own_request"])
     )
+
+
+class ErasureRequest(Base):
+    """On what ground personal data are erased."""
+
+    ground = fields.String(required=True, validate=validate.OneOf(["retention_ended", "own_request"]))
+
+
+class MemberResponse(Base):
+    """A borrower of a group."""
+
+    party_id = fields.UUID(required=True)
+    exposure = money(required=True)
+
+
+class LinkResponse(Base):
+    """What another borrower has that this one has too."""
+
+    party_id = fields.UUID(required=True)
+    link = fields.String(required=True, metadata={"enum": list(MARKS)})
+
+
+class WholeGroupResponse(Base):
+    """Borrowers that are one risk, and what the bank has lent or promised to all of them."""
+
+    members = fields.List(fields.Nested(MemberResponse()), required=True)
+    exposure = money(required=True)
+
+
+class GroupResponse(WholeGroupResponse):
+    """The group of one borrower, and what it shares with whom, connected by that or not."""
+
+    shared = fields.List(fields.Nested(LinkResponse()), required=True)
+    links = Names(required=True, metadata={"description": "What connects when it is shared"})
+
+
+class GroupsResponse(Base):
+    """Groups of more than one borrower, the largest exposure first; at most a hundred."""
+
+    items = fields.List(fields.Nested(WholeGroupResponse()), required=True)
 
 
 class PersonResponse(Base):

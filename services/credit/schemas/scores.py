@@ -14,6 +14,9 @@ BORROWER_KINDS = ("enterprise", "individual_business", "cooperative", "collectiv
 REPAYMENTS = ("equal_principal", "equal_instalment", "interest_only")
 
 
+INDUSTRY = validate.Regexp(r"[0-9]{3,4}\Z", error="A group or class of GB/T 4754: three or four digits.")
+
+
 class AssetRequest(Base):
     """A forest to be pledged, and how many tonnes of it."""
 
@@ -27,7 +30,7 @@ class ScoreRequest(Base):
     borrower_kind = fields.String(required=True, validate=validate.OneOf(BORROWER_KINDS))
     industry = fields.String(
         required=True,
-        validate=validate.Regexp(r"[0-9]{3,4}\Z", error="A group or class of GB/T 4754: three or four digits."),
+        validate=INDUSTRY,
         metadata={"description": "Group or class of GB/T 4754", "example": "022"},
     )
     employees = Whole(minimum=0, maximum=1_000_000, allow_none=True, load_default=None)

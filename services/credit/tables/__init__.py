@@ -18,7 +18,18 @@ from services.credit.tables.loans import (
     payment_of,
     payments_of,
 )
-from services.credit.tables.parties import Party, PartyMark, party_of_identity
+from services.credit.tables.parties import (
+    LoanDocument,
+    Party,
+    PartyMark,
+    exposures,
+    group_of,
+    live_loans_of,
+    parties_acting_as,
+    party_of_identity,
+    shared_marks,
+    sharing,
+)
 from services.credit.tables.valuations import Valuation, valuations_of
 
 __all__ = [
@@ -31,6 +42,7 @@ __all__ = [
     "Loan",
     "LoanAsset",
     "LoanCover",
+    "LoanDocument",
     "LoanGuarantee",
     "LoanHistory",
     "LoanPayment",
@@ -39,12 +51,18 @@ __all__ = [
     "Valuation",
     "book",
     "keep_materials",
+    "exposures",
+    "group_of",
     "latest_decision",
+    "live_loans_of",
     "live_loans_on",
     "locked_loan",
     "materials_of",
+    "parties_acting_as",
     "party_of_identity",
     "payment_of",
     "payments_of",
+    "shared_marks",
+    "sharing",
     "valuations_of",
 ]

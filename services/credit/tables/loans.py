@@ -79,6 +79,13 @@ class Loan(Versioned, Base):
     updated_at: Mapped[Moment]
 
     # What was asked.
+    #: The registered borrower; None for an application that carries the borrower's features itself.
+    party_id: Mapped[UUID | None] = mapped_column(ForeignKey("parties.id"), index=True)
+    purpose: Mapped[str | None] = mapped_column(String(32))
+    #: The borrower's year and debts as they stood at the application, decimal strings.
+    finances: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    #: What was found in the file, when it was last looked at; some of it stands in the way until it is mended.
+    findings: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     borrower_reference: Mapped[str] = mapped_column(String(64))
     borrower_kind: Mapped[str] = mapped_column(String(32))
     #: Stable pseudonym of the borrower for the other institutions.
@@ -162,6 +169,7 @@ class LoanAsset(Base):
     __tablename__ = "loan_assets"
     __table_args__ = (
         CheckConstraint("tonnes > 0", name="tonnes"),
+        CheckConstraint("asked_rank > 0", name="asked_rank"),
         CheckConstraint(
             one_of("pledge_state", ("none", "placed", "released", "frozen", "enforced")), name="pledge_state"
         ),
@@ -180,6 +188,8 @@ class LoanAsset(Base):
     pledge_state: Mapped[str] = mapped_column(String(16), default="none")
     pledge_id: Mapped[UUID | None]
     rank: Mapped[int | None]
+    #: The lien's rank that was asked for; None: whichever there is.
+    asked_rank: Mapped[int | None]
 
 
 class LoanCover(Base):

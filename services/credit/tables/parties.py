@@ -1,15 +1,30 @@
 """Borrowers and who stands behind them. What is personal is under seal; marks find it again and tell nothing."""
 
+from collections.abc import Collection, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, select, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    case,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
 
 from services.credit.tables.base import Base, one_of
+from services.credit.tables.loans import IN_BOOK, Loan
 from shared.db import Id, Institution, Moment, MoneyColumn, Versioned
 
 KINDS = ("enterprise", "individual_business", "cooperative", "collective", "natural_person")
@@ -104,3 +119,103 @@ class PartyMark(Base):
 def party_of_identity(session: Session, mark: bytes) -> UUID | None:
     """The party of this bank that has an identity."""
     return session.scalar(select(PartyMark.party_id).where(PartyMark.kind == "identity", PartyMark.mark == mark))
+
+
+DOCUMENT_KINDS = (
+    "application_form",
+    "identity_document",
+    "licence",
+    "forest_title",
+    "financial_statement",
+    "tax_record",
+    "valuation_report",
+    "insurance_policy",
+    "guarantee_letter",
+    "resolution",
+    "contract",
+    "photograph",
+    "other",
+)
+
+
+class LoanDocument(Base):
+    """A document that was seen: what it is called under seal, and the hash by which it is known again; never itself."""
+
+    __tablename__ = "loan_documents"
+    __table_args__ = (
+        UniqueConstraint("loan_id", "sha256"),
+        Index("ix_loan_documents_institution_sha256", "institution", "sha256"),
+        CheckConstraint(one_of("kind", DOCUMENT_KINDS), name="kind"),
+        CheckConstraint("size > 0", name="size"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"))
+    kind: Mapped[str] = mapped_column(String(32))
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    key_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    #: [bytes]
+    size: Mapped[int] = mapped_column(BigInteger)
+    registered_by: Mapped[str] = mapped_column(String(128))
+    registered_at: Mapped[Moment]
+
+
+def group_of(session: Session, party_id: UUID, links: Collection[str]) -> list[UUID]:
+    """The party and everybody who is connected with it by shared marks of some kinds, however many steps away."""
+    one, other = aliased(PartyMark), aliased(PartyMark)
+    group = select(literal(party_id).label("id")).cte("connected", recursive=True)
+    group = group.union(
+        select(other.party_id)
+        .select_from(group)
+        .join(one, one.party_id == group.c.id)
+        .join(other, other.mark == one.mark)
+        .where(one.kind.in_(links), other.kind.in_(links))
+    )
+    return list(session.scalars(select(group.c.id).order_by(group.c.id)))
+
+
+def exposures(session: Session, parties: Sequence[UUID], without: UUID | None = None) -> dict[UUID, Decimal]:
+    """What this bank has lent or promised to each of some parties, without one loan. [CNY]"""
+    exposure = func.sum(case((Loan.disbursed > 0, Loan.balance), else_=Loan.amount))
+    query = select(Loan.party_id, exposure).where(Loan.party_id.in_(parties), Loan.state.in_(IN_BOOK))
+    if without is not None:
+        query = query.where(Loan.id != without)
+    return {party: Decimal(sum_) for party, sum_ in session.execute(query.group_by(Loan.party_id)) if party is not None}
+
+
+def sharing(session: Session, party_id: UUID) -> list[tuple[UUID, str]]:
+    """Who else has a mark that a party has, and what it is to the other."""
+    one, other = aliased(PartyMark), aliased(PartyMark)
+    query = (
+        select(other.party_id, other.kind)
+        .join(one, one.mark == other.mark)
+        .where(one.party_id == party_id, other.party_id != party_id)
+        .distinct()
+        .order_by(other.party_id, other.kind)
+    )
+    return [(row.party_id, row.kind) for row in session.execute(query)]
+
+
+def shared_marks(session: Session, links: Collection[str]) -> list[list[UUID]]:
+    """The parties of each mark that more than one of them has."""
+    whose = func.array_agg(PartyMark.party_id.distinct())
+    query = (
+        select(whose)
+        .where(PartyMark.kind.in_(links))
+        .group_by(PartyMark.mark)
+        .having(func.count(PartyMark.party_id.distinct()) > 1)
+    )
+    return [sorted(parties) for parties in session.scalars(query)]
+
+
+def live_loans_of(session: Session, parties: Collection[UUID], states: Collection[str], without: UUID) -> list[Loan]:
+    """Loans of some parties that are in some states, oldest first."""
+    query = select(Loan).where(Loan.party_id.in_(parties), Loan.state.in_(states), Loan.id != without)
+    return list(session.scalars(query.order_by(Loan.id)))
+
+
+def parties_acting_as(session: Session, codes: Collection[str]) -> list[Party]:
+    """The parties of this bank that are themselves some of the insurers or guarantors."""
+    return list(session.scalars(select(Party).where(Party.acts_as.in_(codes)).order_by(Party.id)))
