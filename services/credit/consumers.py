@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
-from services.credit.actions import legs, offers, recovery, servicing, valuations, watching
+from sqlalchemy.orm import Session
+
+from services.credit.actions import legs, offers, prescreens, recovery, servicing, valuations, watching
 from services.credit.actions.policy import scorecard
+from services.credit.schemas.prescreens import read_row
 from shared.door import Door
 from shared.events import guarantee, insurance, sink
 from shared.events.base import Event
 from shared.inbox import Consumer, Handler
+from shared.jobs import Job, Step
 from shared.timers import TimerHandler
 
 HANDLERS: Mapping[type[Event], Handler] = {
@@ -43,6 +47,14 @@ TIMERS: Mapping[str, TimerHandler] = {
 }
 
 
+def screen(session: Session, job: Job) -> None:
+    """Screen the next rows of a file, each read as the door would read it."""
+    prescreens.step(session, job, read_row)
+
+
+JOBS: Mapping[str, Step] = {"prescreen": screen}
+
+
 def tenant_of(event: Event) -> str:
     """The bank an event concerns; a valuation concerns whoever watches the forest."""
     return str(getattr(event, "bank", ""))
@@ -50,4 +62,4 @@ def tenant_of(event: Event) -> str:
 
 # Offers are priced behind this door too: a card that is not the approved one stops the worker before any event.
 scorecard()
-DOOR = Door(consumer=Consumer("credit", HANDLERS, tenant_of), timers=TIMERS)
+DOOR = Door(consumer=Consumer("credit", HANDLERS, tenant_of), timers=TIMERS, jobs=JOBS)

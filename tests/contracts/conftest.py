@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.embedded import EmbeddedPostgres
+from services.credit.actions import prescreens
 from shared import audit, clock, db, jobs
 from shared.schema import SERVICES
 from tests.conftest import Database, empty
@@ -47,6 +48,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     _forecast(people)
     _compensate(people)
     _survey(people)
+    rows = f"{','.join(prescreens.REQUIRED)}\nFILE-1,cooperative,022,500000.00,36\n".encode()
+    body(client("credit", databases["credit"], "officer", BANK).send("/v1/prescreens", rows), 202)
     # Two borrowers of one telephone, so that there is a group.
     for serial in (1, 2):
         asked = borrowers.person(serial, phone="13900000000")
@@ -133,7 +136,7 @@ _LISTS = {
         "project_id": "projects",
         "duty_id": "replacement-duties",
     },
-    "credit": {"loan_id": "loans", "party_id": "parties"},
+    "credit": {"loan_id": "loans", "party_id": "parties", "prescreen_id": "prescreens"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
 }

@@ -37,7 +37,7 @@ PUBLIC_IDS = {
 }
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
-    *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id"),
+    *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id", "prescreen_id"),
 }
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),

@@ -1,10 +1,22 @@
 """The HTTP door of credit, a blueprint for each noun: translate, nothing else."""
 
-from services.credit.routes import approvals, documents, loans, parties, paths, prices, scores, servicing, valuations
+from services.credit.routes import (
+    approvals,
+    documents,
+    loans,
+    parties,
+    paths,
+    prescreens,
+    prices,
+    scores,
+    servicing,
+    valuations,
+)
 
 BLUEPRINTS = (
     scores.blp,
     parties.blp,
+    prescreens.blp,
     loans.blp,
     documents.blp,
     servicing.blp,

@@ -30,6 +30,7 @@ from services.credit.tables.parties import (
     shared_marks,
     sharing,
 )
+from services.credit.tables.prescreens import Prescreen, PrescreenBatch
 from services.credit.tables.valuations import Valuation, valuations_of
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "LoanPayment",
     "Party",
     "PartyMark",
+    "Prescreen",
+    "PrescreenBatch",
     "Valuation",
     "book",
     "keep_materials",
