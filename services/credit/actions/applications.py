@@ -134,7 +134,7 @@ def _enter(session: Session, asked: dict[str, Any], party: Party | None, officer
         scheme=asked["scheme"],
         guaranteed_share=share,
         county=None,
-        verifier=application["verifier"],
+        verifier=asked["verifier"],
         reasons=[],
         covenant_reasons=[],
         assets=[

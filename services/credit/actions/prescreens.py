@@ -7,20 +7,17 @@ number is refused. Rows and results commit batch by batch, so a job that is kill
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any, BinaryIO
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.credit.actions import collateral as pledge
-from services.credit.actions import pricing, scoring
-from services.credit.actions.policy import JUDGEMENT, PRICE, TERMS, policy, scorecard
-from services.credit.actions.pricing import PriceInputs
+from services.credit.actions.reading import case_of
+from services.credit.actions.underwriting import Case, Legs, Rulebook, underwrite
 from services.credit.formulas.identity import identity_number_fault
-from services.credit.tables import Valuation, valuations_of
+from services.credit.tables import valuations_of
 from services.credit.tables.prescreens import Prescreen, PrescreenBatch
 from shared import clock, jobs, money
 from shared.db import found, tenant
@@ -79,7 +76,8 @@ def step(session: Session, job: Job, read: Reader) -> None:
     """Screen the next batch of a file; its cursor is the number of the next one."""
     made = found(session, Prescreen, job.id)
     batch = session.get_one(PrescreenBatch, (job.id, int(job.cursor or 0)))
-    today, asked, results = clock.today(), [], {}
+    asked: list[tuple[int, Mapping[str, str], dict[str, Any]]] = []
+    results: dict[int, dict[str, Any]] = {}
     for number, cells in batch.content:
         request, errors = read(_request(cells))
         if request is None or errors:
@@ -90,7 +88,7 @@ def step(session: Session, job: Job, read: Reader) -> None:
         named = {asset["asset_id"] for _, _, request in asked for asset in request["assets"]}
         known = valuations_of(session, named)
         for number, cells, request in asked:
-            results[number] = _screened(today, cells["reference"], request, known)
+            results[number] = _screened(*case_of(request, lambda _: known), cells["reference"])
     else:
         results |= {number: {"reference": cells["reference"]} for number, cells, _ in asked}
     batch.results = [[number, results[number]] for number, _ in batch.content]
@@ -209,53 +207,22 @@ def _refused(cells: Mapping[str, str], errors: Iterable[tuple[str, str]]) -> dic
     return {"reference": reference[:64], "errors": told or "cannot be read"}
 
 
-def _screened(
-    today: date, reference: str, request: Mapping[str, Any], known: Mapping[UUID, Valuation]
-) -> dict[str, Any]:
-    """Score, limits and an estimate of the price of one row."""
-    judged_by, share = policy(today, JUDGEMENT), request["guaranteed_share"]
-    if share is None:
-        share = Decimal(1) - Decimal(str(policy(today, TERMS)["bank_minimum_retained_share"]))
-    assets = [pledge.collateral(a["asset_id"], a["tonnes"], known.get(a["asset_id"])) for a in request["assets"]]
-    facts = scoring.Facts(
-        on=today.isoformat(),
-        amount=money.fen(request["amount"]),
-        term_months=request["term_months"],
-        industry=request["industry"],
-        employees=request["employees"],
-        new_business=request["new_business"],
-        revolving=request["revolving"],
-        guaranteed_share=float(share),
-        natural_person=request["borrower_kind"] == "natural_person",
-    )
-    judged = scoring.judge(judged_by, scorecard(), facts, assets)
-    valued = judged.value is not None
-    made = pricing.price(
-        policy(today, PRICE),
-        PriceInputs(
-            amount=facts.amount,
-            term_months=facts.term_months,
-            default_probability=judged.default_probability,
-            default_probability_without_fire=judged.default_probability_without_fire,
-            default_probability_given_fire=judged.default_probability_given_fire,
-            fire_probability=judged.fire_probability,
-            # No forest that is valued: priced as if there were none.
-            carbon_value=sum(pledge.present_values(assets, "p50")) if valued else 0.0,
-            sum_insured=0.0,
-            guarantors={"primary": float(share)},
-        ),
-    )
-    margin = (judged.loan_to_value or {}).get(judged_by["margin_quantile"])
+def _screened(rules: Rulebook, case: Case, reference: str) -> dict[str, Any]:
+    """Score, limits and an estimate of the rate of one row, as a what-if has them."""
+    made = underwrite(rules, replace(case, legs=Legs()))
+    judged, price = made.judgement, made.price
+    margin = (judged.loan_to_value or {}).get(rules.judged_by["margin_quantile"])
     return {
         "reference": reference,
-        "outcome": judged.outcome,
+        "outcome": made.outcome,
         "score": round(judged.score),
         "default_probability": f"{judged.default_probability:.6f}",
         "loan_to_value": "" if margin is None else f"{margin:.6f}",
         "maximum_amount": "" if judged.maximum_amount is None else str(judged.maximum_amount),
-        "annual_rate": f"{made.annual_rate:.4f}",
-        "reasons_zh": ";".join(reason.zh for reason in judged.reasons),
-        "reasons_en": "; ".join(reason.en for reason in judged.reasons),
+        # No rate is told on forests whose value is not known.
+        "annual_rate": "" if price is None else f"{price.annual_rate:.4f}",
+        "reasons_zh": ";".join(reason.zh for reason in made.reasons),
+        "reasons_en": "; ".join(reason.en for reason in made.reasons),
     }
 
 
