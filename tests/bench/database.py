@@ -143,7 +143,7 @@ def _apply(served: Flask, bank: str) -> None:
     """One application at the WSGI door; it must be taken."""
     if bank not in _tokens:
         _tokens[bank] = token("officer", bank)
-    content = json.dumps(application(borrower_reference=f"FILE-{uuid4()}", amount=amount(10_000))).encode()
+    content = json.dumps(application(borrower_reference=f"FILE-{uuid4()}", amount=amount(4_000))).encode()
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/v1/loans",
