@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from sqlalchemy import func, select
 
 from services.credit.actions import decisions, underwriting
-from services.credit.actions.policy import Policy, canonical
+from services.credit.actions.policy import Policy
 from services.credit.actions.underwriting import Case
 from services.credit.tables import Decision, DecisionMaterial
-from shared.strict_json import loads
+from shared.strict_json import canonical, loads
 from tests.conftest import Database
 from tests.credit.story import Story
 from tests.credit.test_path import BOOK, cases
@@ -23,7 +23,7 @@ from tests.harness import BANK, body
 @given(cases)
 def test_a_case_read_back_from_its_text_is_decided_the_same_to_the_byte(case: Case) -> None:
     made = canonical(underwriting.as_json(BOOK, underwriting.underwrite(BOOK, case)))
-    again = underwriting.case_from_json(loads(canonical(underwriting.case_as_json(case)).encode()))
+    again = underwriting.case_from_json(loads(canonical(underwriting.case_as_json(case))))
     kept = replace(
         BOOK,
         card=underwriting.kept_card(BOOK.card.sha256, BOOK.texts()[BOOK.card.sha256]),
@@ -40,7 +40,7 @@ def test_a_later_release_with_other_coefficients_and_another_card_makes_the_old_
     story.to("proposed")
     judged = replace(BOOK.judged_by, values={**BOOK.judged_by.values, "approve_below_default_probability": 0.001})
     document = {**BOOK.card.document, "intercept": BOOK.card.document["intercept"] + 1}
-    card = underwriting.kept_card("0" * 64, canonical(document))
+    card = underwriting.kept_card("0" * 64, canonical(document).decode())
     later = replace(BOOK, judged_by=judged, card=card)
     monkeypatch.setattr(decisions, "rulebook", lambda on: later)
     again = body(story.officer.get(f"/v1/loans/{story.loan_id}/replay"))

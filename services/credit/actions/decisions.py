@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from services.credit.actions import collateral as pledge
 from services.credit.actions import underwriting
 from services.credit.actions.collateral import Collateral
-from services.credit.actions.policy import JUDGEMENT, LIMITS, PRICE, Policy, canonical, policy
+from services.credit.actions.policy import JUDGEMENT, LIMITS, PRICE, Policy, policy
 from services.credit.actions.pricing import Price
 from services.credit.actions.scoring import Facts, Judgement
 from services.credit.actions.underwriting import Case, Legs, Rulebook, rulebook
@@ -27,6 +27,7 @@ from shared.db import found
 from shared.errors import NotFoundError
 from shared.events.parts import PledgedAsset, Reason
 from shared.ids import uuid7
+from shared.strict_json import canonical
 
 
 @dataclass(frozen=True)
@@ -201,4 +202,4 @@ def _stand_on(judged_by: Policy, loan: Loan, assets: list[Collateral], judgement
 
 
 def _hash(data: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical(data).encode("utf-8")).hexdigest()
+    return hashlib.sha256(canonical(data)).hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.credit.scorecard_file import Scorecard, load_scorecard
 from shared.parameters import Parameters
+from shared.strict_json import canonical
 
 PARAMETERS = Parameters(Path(__file__).parents[1] / "parameters.yaml")
 
@@ -122,7 +123,7 @@ class Policy:
     def text(self) -> str:
         """All of it as canonical JSON, to be kept with the decisions made by it."""
         content = {"on": self.on.isoformat(), "values": self.values, "sources": self.sources, "digest": self.digest}
-        return canonical(content)
+        return canonical(content).decode()
 
     @cached_property
     def sha256(self) -> str:
@@ -140,14 +141,9 @@ class Policy:
         return cls(date.fromisoformat(content["on"]), content["values"], content["sources"], content["digest"])
 
 
-def canonical(data: Any) -> str:
-    """One text for the same data."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 @lru_cache(maxsize=4096)
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @lru_cache(maxsize=512)

@@ -30,7 +30,6 @@ RULES = MappingProxyType(
         "tenor-insurance": Rule("decline", ("insurance_maximum_months",)),
         "tenor-title": Rule("decline", ()),
         "tenor-crediting": Rule("decline", ()),
-        "issuance-in-term": Rule("decline", ()),
         "asset-class": Rule("decline", ("asset_classes",)),
         "loan-to-value": Rule("decline", ("maximum_loan_to_value", "price_haircut_confidence")),
         "pledge-rate": Rule("decline", ("pledge_rate_caps",)),
