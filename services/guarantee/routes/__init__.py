@@ -1,0 +1,5 @@
+"""The HTTP door of guarantee, a blueprint for each noun: translate, nothing else."""
+
+from services.guarantee.routes import calls, guarantees, headroom, profile, schemes
+
+BLUEPRINTS = (profile.blp, headroom.blp, guarantees.blp, calls.blp, schemes.blp)
