@@ -5,7 +5,7 @@ import functools
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -301,3 +301,16 @@ def page_of(item: Schema, name: str) -> Schema:
     """Schema of a page of items."""
     following = fields.String(allow_none=True, required=True, metadata={**_CURSOR, "description": "Null on the last"})
     return Base.from_dict({"items": fields.List(fields.Nested(item), required=True), "next": following}, name=name)()
+
+
+def faults(messages: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """marshmallow's messages as pairs of a JSON Pointer and a sentence."""
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            own = where if name == "_schema" else f"{where}/{str(name)[:64].replace('~', '~0').replace('/', '~1')}"
+            yield from faults(inner, own)
+    elif isinstance(messages, list | tuple):
+        for message in messages:
+            yield from faults(message, where)
+    else:
+        yield where, str(messages)[:300]

@@ -54,7 +54,7 @@ from shared.errors import (
     UnreadableError,
     UnsupportedMediaError,
 )
-from shared.fields import Amount, Base, Quantity
+from shared.fields import Amount, Base, Quantity, faults
 from shared.trace import request_id, traceparent
 
 log = structlog.get_logger(__name__)
@@ -514,6 +514,26 @@ def uploaded() -> Upload:
     return upload
 
 
+_DOWNLOADS = {
+    "csv": "text/csv",
+    "geojson": "application/geo+json",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+def download(content: bytes, name: str) -> Response:
+    """A file to keep; the end of its name says what it is."""
+    response = Response(content, mimetype=_DOWNLOADS[name.rpartition(".")[2]])
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def downloads(*kinds: str) -> dict[int, Any]:
+    """The documented answer of a view that gives a file of one of these kinds."""
+    schemas = {_DOWNLOADS[kind]: {"schema": {"type": "object" if kind == "geojson" else "string"}} for kind in kinds}
+    return {200: {"description": "The file", "content": schemas}}
+
+
 def _kept(
     view: Callable[[Session], Any], asked: idempotency.Request | None, expected: int | None, dry_run: bool
 ) -> Response:
@@ -788,7 +808,7 @@ def _unexpected(error: Exception) -> Response:
 def _errors(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Flatten marshmallow's messages: a JSON Pointer into the body, or the name of a query parameter."""
     for location, inner in messages.items():
-        for pointer, detail in _flattened(inner, ""):
+        for pointer, detail in faults(inner):
             if location == "json":
                 yield {"pointer": pointer, "detail": detail}
             else:
@@ -797,18 +817,6 @@ def _errors(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 def _place(error: dict[str, str]) -> str:
     return error.get("pointer") or error.get("parameter") or ""
-
-
-def _flattened(messages: Any, where: str) -> Iterator[tuple[str, str]]:
-    if isinstance(messages, dict):
-        for name, inner in messages.items():
-            own = where if name == "_schema" else f"{where}/{str(name)[:64].replace('~', '~0').replace('/', '~1')}"
-            yield from _flattened(inner, own)
-    elif isinstance(messages, list | tuple):
-        for message in messages:
-            yield from _flattened(message, where)
-    else:
-        yield where, str(messages)[:300]
 
 
 # -- open pages -------------------------------------------------------------------------------------------------------

@@ -1,14 +1,12 @@
 """The sink's Kafka door: what it does when credit tells of a loan, and the steps of its long work."""
 
-from typing import Any
-
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
 from services.sink.actions import imports
 from services.sink.actions.assets import AssetFacts
 from services.sink.actions.certificates import certify_liens
-from services.sink.actions.files import Row, request_of
+from services.sink.actions.files import request_of
 from services.sink.actions.pledges import enforce_pledges, freeze_pledges, place_pledges, release_pledges
 from services.sink.actions.valuations import revalue_register
 from services.sink.schemas.assets import AssetRequest
@@ -24,8 +22,10 @@ from shared.events.credit import (
     LoanExpired,
     LoanWithdrawn,
 )
+from shared.fields import faults
 from shared.inbox import Consumer, Handler
 from shared.jobs import Job, Step
+from shared.spreadsheets import Row
 from shared.timers import TimerHandler
 
 #: Rows of an import in one transaction: few enough to commit often, many enough to check together.
@@ -107,18 +107,8 @@ def _facts_of(row: Row, reading: str) -> tuple[AssetFacts | None, list[tuple[str
         facts = AssetFacts(**_ASSET.load(request))
     except ValidationError as error:
         told = dict(errors)
-        return None, errors + [pair for pair in _flat(error.messages, "") if pair[0] not in told]
+        return None, errors + [pair for pair in faults(error.messages) if pair[0] not in told]
     return (None, errors) if errors else (facts, [])
-
-
-def _flat(messages: Any, where: str) -> list[tuple[str, str]]:
-    """marshmallow's messages as pairs of a JSON Pointer and a sentence."""
-    if isinstance(messages, dict):
-        inner = [(where if name == "_schema" else f"{where}/{name}", told) for name, told in messages.items()]
-        return [pair for pointer, told in inner for pair in _flat(told, pointer)]
-    if isinstance(messages, list):
-        return [pair for told in messages for pair in _flat(told, where)]
-    return [(where, str(messages))]
 
 
 HANDLERS: dict[type[Event], Handler] = {

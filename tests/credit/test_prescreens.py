@@ -2,8 +2,10 @@
 
 import csv
 import io
+from decimal import Decimal
 from typing import Any
 
+import openpyxl
 import pytest
 from sqlalchemy import select
 
@@ -11,6 +13,7 @@ from services.credit.actions.prescreens import BATCH
 from services.credit.consumers import DOOR
 from services.credit.tables import PrescreenBatch
 from shared import db, jobs
+from shared.spreadsheets import FORMATS
 from tests.conftest import Database
 from tests.credit.borrowers import resident
 from tests.credit.story import ASSET, Story
@@ -79,6 +82,11 @@ def test_a_row_that_cannot_be_right_says_why_and_the_others_go_on(story: Story) 
         f"FILE-9,cooperative,022,1000000.00,36,,,,{ASSET},": "/tonnes",
         f"{resident()},natural_person,022,1000000.00,36,,,,,": "/reference",
         "=HYPERLINK(1),cooperative,022,1000000.00,36,,,,,": "/reference",
+        "FILE-11,cooperative,022,=A1*2,36,,,,,": "/amount",
+        'FILE-12,cooperative,022,"1,000,000.00",36,,,,,': "/amount",
+        "FILE-13,cooperative,022,#REF!,36,,,,,": "/amount",
+        "FILE-14,coop\0,022,1000000.00,36,,,,,": "/borrower_kind",
+        "FILE-15,cooperative": "has 2 cells where the header has 10",
     }
     made = sent(story, *bad, GOOD, "FILE-10,cooperative,999,1000000.00,36,8,,,,")
     run(story)
@@ -90,7 +98,7 @@ def test_a_row_that_cannot_be_right_says_why_and_the_others_go_on(story: Story) 
     assert rows[-1]["outcome"] != "", "an industry that no loan of the training had is scored as unseen"
     assert rows[9]["reference"].startswith("'="), "no spreadsheet runs it"
     shown = body(story.officer.get(f"/v1/prescreens/{made['id']}"))
-    assert (shown["refused"], shown["screened"]) == (10, 2)
+    assert (shown["refused"], shown["screened"]) == (15, 2)
     with story.database.worker_sessions() as session:
         db.act_for(session, BANK)
         (batch,) = session.scalars(select(PrescreenBatch)).all()
@@ -132,17 +140,50 @@ def test_a_job_that_is_stopped_goes_on_behind_its_last_batch(story: Story) -> No
         (b"reference,amount\r\n", "other columns"),
         ((COLUMNS + ",name\r\n").encode(), "other columns"),
         ((COLUMNS + "\r\n").encode(), "no rows"),
-        ((COLUMNS + "\r\na,b\r\n").encode(), "cells in row 2"),
+        ((COLUMNS + "\r\n").encode("utf-16"), "UTF-16"),
+        ((COLUMNS + f"\r\n{GOOD},右玉").encode("gb18030"), "not UTF-8 in line 2"),
+        ((COLUMNS.replace(",", ";") + "\r\n").encode(), "other signs than commas"),
+        ((COLUMNS + "\r\n" + f"{GOOD}\r\n" * 20_001).encode(), "more than 20000 rows"),
     ],
 )
 def test_a_file_that_no_row_can_be_read_from_is_refused(story: Story, content: bytes, what: str) -> None:
     assert what in body(story.officer.send("/v1/prescreens", content), 422)["detail"]
 
 
-def test_the_template_is_a_file_that_is_taken(story: Story) -> None:
-    template = story.officer.get("/v1/prescreens/template").get_data()
-    made = body(story.officer.send("/v1/prescreens", template), 202)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_template_is_a_file_that_is_taken(story: Story, kind: str) -> None:
+    template = story.officer.get("/v1/prescreens/template", format=kind).get_data()
+    made = body(story.officer.send(f"/v1/prescreens?format={kind}", template), 202)
     run(story)
     (row,) = results(story, made)
     assert row["errors"] == ""
     assert row["outcome"] != ""
+
+
+def test_a_workbook_is_screened_as_the_same_csv_is_and_given_back_as_one(story: Story) -> None:
+    amount = Decimal(GOOD.split(",")[3])
+    book = openpyxl.Workbook()
+    for line in (
+        COLUMNS.split(","),
+        [*GOOD.split(",")[:3], float(amount), 36, 8, False, 0.8, str(ASSET), 40000],
+        ["FILE-2", "cooperative", "022", "=1+1", 36],
+    ):
+        book.active.append(line)
+    saved = io.BytesIO()
+    book.save(saved)
+    made = body(story.officer.send("/v1/prescreens?format=xlsx", saved.getvalue()), 202)
+    same = sent(story, GOOD)
+    run(story)
+    good, bad = results(story, made)
+    assert good == results(story, same)[0]
+    assert (bad["row"], bad["errors"][:16]) == ("3", "/amount: begins ")
+    answer = story.officer.get(f"/v1/prescreens/{made['id']}/results", format="xlsx").get_data()
+    header, *lines = openpyxl.load_workbook(io.BytesIO(answer)).active.iter_rows(values_only=True)
+    assert [dict(zip(header, (cell or "" for cell in line), strict=True)) for line in lines] == [good, bad]
+
+
+def test_a_file_in_the_national_charset_is_taken_when_it_says_so(story: Story) -> None:
+    content = "\r\n".join([COLUMNS, GOOD, GOOD.replace("cooperative", "合作社")]).encode("gb18030")
+    made = body(story.officer.send("/v1/prescreens?charset=gb18030", content), 202)
+    run(story)
+    assert "/borrower_kind" in results(story, made)[1]["errors"]

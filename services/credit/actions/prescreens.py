@@ -4,9 +4,7 @@ Nothing personal is taken: a row carries a reference of the bank's own and figur
 number is refused. Rows and results commit batch by batch, so a job that is killed repeats nothing.
 """
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -19,10 +17,10 @@ from services.credit.actions.underwriting import Case, Legs, Rulebook, underwrit
 from services.credit.formulas.identity import identity_number_fault
 from services.credit.tables import valuations_of
 from services.credit.tables.prescreens import Prescreen, PrescreenBatch
-from shared import clock, jobs, money
+from shared import clock, jobs, money, spreadsheets
 from shared.db import found, tenant
-from shared.errors import InvalidError
 from shared.jobs import Job
+from shared.spreadsheets import cell_fault
 
 REQUIRED = ("reference", "borrower_kind", "industry", "amount", "term_months")
 COLUMNS = (*REQUIRED, "employees", "new_business", "revolving", "guaranteed_share", "asset_id", "tonnes")
@@ -39,6 +37,7 @@ RESULT = (
     "reasons_en",
     "errors",
 )
+_COLUMNS = spreadsheets.Columns(COLUMNS, REQUIRED)
 #: Rows of one file, and rows in one transaction.
 MOST_ROWS, BATCH = 20_000, 500
 #: Largest file. [bytes]
@@ -51,9 +50,9 @@ _EXAMPLE = ("FILE-0001", "cooperative", "022", "500000.00", "36", "8", "false", 
 Reader = Callable[[Mapping[str, Any]], tuple[dict[str, Any] | None, list[tuple[str, str]]]]
 
 
-def start(session: Session, file: BinaryIO, dry_run: bool, officer: str) -> Prescreen:
-    """Take a CSV file apart and start its job; a file that no row can be read from is refused."""
-    rows = _rows(file)
+def start(session: Session, file: BinaryIO, *, format_: str, charset: str, dry_run: bool, officer: str) -> Prescreen:
+    """Take a file apart and start its job; one that no row can be read from is refused."""
+    rows = _rows(file, format_, charset)
     job = jobs.start(session, "prescreen", len(rows), dry_run=dry_run)
     made = Prescreen(
         id=job.id,
@@ -78,10 +77,10 @@ def step(session: Session, job: Job, read: Reader) -> None:
     batch = session.get_one(PrescreenBatch, (job.id, int(job.cursor or 0)))
     asked: list[tuple[int, Mapping[str, str], dict[str, Any]]] = []
     results: dict[int, dict[str, Any]] = {}
-    for number, cells in batch.content:
-        request, errors = read(_request(cells))
-        if request is None or errors:
-            results[number] = _refused(cells, errors)
+    for number, cells, errors in batch.content:
+        request, told = (None, errors) if errors else read(_request(cells))
+        if request is None:
+            results[number] = _refused(cells, told)
         else:
             asked.append((number, cells, request))
     if not made.dry_run:
@@ -91,7 +90,7 @@ def step(session: Session, job: Job, read: Reader) -> None:
             results[number] = _screened(*case_of(request, lambda _: known), cells["reference"])
     else:
         results |= {number: {"reference": cells["reference"]} for number, cells, _ in asked}
-    batch.results = [[number, results[number]] for number, _ in batch.content]
+    batch.results = [[number, results[number]] for number, *_ in batch.content]
     # What was asked is in the results as far as anybody needs it.
     batch.content = []
     _count(made, results.values())
@@ -101,73 +100,44 @@ def step(session: Session, job: Job, read: Reader) -> None:
         made.finished_at = clock.now()
 
 
-def results_as_csv(session: Session, prescreen_id: UUID) -> str:
+def results(session: Session, prescreen_id: UUID, format_: str) -> bytes:
     """What became of every row so far, in the order of the file; no cell is a formula to a spreadsheet."""
     made = found(session, Prescreen, prescreen_id)
-    query = select(PrescreenBatch.results).where(PrescreenBatch.prescreen_id == made.id)
-    lines = io.StringIO()
-    writer = csv.writer(lines)
-    writer.writerow(RESULT)
-    for results in session.scalars(query.order_by(PrescreenBatch.number)):
-        for number, result in results or ():
-            writer.writerow([_safe(str({"row": number, **result}.get(name, "") or "")) for name in RESULT])
-    return lines.getvalue()
+    batches = session.scalars(
+        select(PrescreenBatch.results)
+        .where(PrescreenBatch.prescreen_id == made.id)
+        .order_by(PrescreenBatch.number)
+        .execution_options(yield_per=1)
+    )
+    lines = (
+        [str({"row": number, **result}.get(name, "") or "") for name in RESULT]
+        for batch in batches
+        for number, result in batch or ()
+    )
+    return spreadsheets.written(format_, RESULT, lines)
 
 
-def template() -> str:
+def template(format_: str) -> bytes:
     """A file with every column and one example row, to be filled in and sent back."""
-    lines = io.StringIO()
-    csv.writer(lines).writerows([COLUMNS, _EXAMPLE])
-    return lines.getvalue()
+    return spreadsheets.written(format_, COLUMNS, [_EXAMPLE])
 
 
 # -- the file ---------------------------------------------------------------------------------------------------------
 
 
-def _rows(file: BinaryIO) -> list[list[Any]]:
-    """Number and cells of each row that is not blank."""
-    file.seek(0)
-    try:
-        text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _bad("is not UTF-8; save it so") from None
-    if "\0" in text:
-        raise _bad("is no text")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _rows(file: BinaryIO, format_: str, charset: str) -> list[list[Any]]:
+    """Number and cells of each row that is not blank, and what no request can be read from."""
     rows: list[list[Any]] = []
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _demand_columns(header)
-        for number, cells in enumerate(reader, 2):
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise _bad(f"has {len(cells)} cells in row {number} where the header has {len(header)}")
-            rows.append([number, {name: cell.strip()[:200] for name, cell in zip(header, cells, strict=True)}])
-            if len(rows) > MOST_ROWS:
-                raise _bad(f"has more than {MOST_ROWS} rows; send it in parts")
-    except csv.Error as error:
-        raise _bad(f"is not CSV with commas and quotes: {error}") from None
-    if not rows:
-        raise _bad("has a header and no rows")
+    for row in spreadsheets.read(file, format_, charset, _COLUMNS):
+        if row.blank:
+            continue
+        cells = {name: cell.strip()[:200] for name, cell in row.content.items()}
+        faults = {f"/{name}": cell_fault(cell, free=name == "reference") for name, cell in cells.items()}
+        errors = [*row.errors, *((where, told) for where, told in faults.items() if told)]
+        rows.append([row.number, {} if row.errors else cells, errors])
+        if len(rows) > MOST_ROWS:
+            raise spreadsheets.refused(f"has more than {MOST_ROWS} rows; send it in parts")
     return rows
-
-
-def _demand_columns(header: Sequence[str]) -> None:
-    told = [
-        *((f"/{name}", "is missing") for name in REQUIRED if name not in header),
-        *((f"/{name[:64]}", "is not known") for name in header if name not in COLUMNS),
-        *((f"/{name}", "stands twice") for name in sorted({name for name in header if header.count(name) > 1})),
-    ]
-    if told:
-        raise InvalidError(
-            "the file has other columns than the template",
-            errors=[{"pointer": where, "detail": what} for where, what in told[:100]],
-        )
-
-
-def _bad(detail: str) -> InvalidError:
-    return InvalidError(f"the file {detail}")
 
 
 def _request(cells: Mapping[str, str]) -> dict[str, Any]:
@@ -238,8 +208,3 @@ def _count(made: Prescreen, results: Iterable[Mapping[str, Any]]) -> None:
         if "outcome" in result:
             name = _COUNTED[result["outcome"]]
             setattr(made, name, getattr(made, name) + 1)
-
-
-def _safe(cell: str) -> str:
-    """A text that a spreadsheet would run as a formula gets a mark before it."""
-    return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") else cell

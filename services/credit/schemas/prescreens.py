@@ -6,7 +6,8 @@ from marshmallow import ValidationError, fields, validate
 
 from services.credit.actions.prescreens import reference_fault
 from services.credit.schemas.scores import ScoreRequest
-from shared.fields import Base, Moment, Text
+from shared.fields import Base, Moment, Text, faults
+from shared.spreadsheets import CHARSETS, FORMATS
 
 
 def _no_person(reference: str) -> None:
@@ -28,9 +29,20 @@ class PrescreenRow(ScoreRequest):
     )
 
 
-class PrescreenQuery(Base):
+class SpreadsheetQuery(Base):
+    """Which kind of file."""
+
+    format = fields.String(load_default="csv", validate=validate.OneOf(FORMATS))
+
+
+class PrescreenQuery(SpreadsheetQuery):
     """How to take a file."""
 
+    charset = fields.String(
+        load_default="utf-8",
+        validate=validate.OneOf(CHARSETS),
+        metadata={"description": "Of a CSV file. It is never guessed."},
+    )
     dry_run = fields.String(
         load_default="false",
         validate=validate.OneOf(["true", "false"]),
@@ -63,15 +75,5 @@ def read_row(request: Any) -> tuple[dict[str, Any] | None, list[tuple[str, str]]
         read: dict[str, Any] = ROW.load(request)
         return read, []
     except ValidationError as error:
-        return None, list(_told(error.messages, ""))
-
-
-def _told(messages: Any, where: str) -> Any:
-    if isinstance(messages, dict):
-        for name, inner in messages.items():
-            yield from _told(inner, where if name in ("_schema", 0) else f"{where}/{name}")
-    elif isinstance(messages, list):
-        for message in messages:
-            yield from _told(message, where)
-    else:
-        yield where, str(messages)[:200]
+        # A row has one forest at most, so its columns say where without a number.
+        return None, [(where.removeprefix("/assets/0"), told) for where, told in faults(error.messages)]

@@ -39,6 +39,6 @@ class PrescreenBatch(Base):
     prescreen_id: Mapped[UUID] = mapped_column(ForeignKey("prescreens.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     institution: Mapped[Institution]
-    #: Number of each row in the file, and its cells by column.
+    #: Number of each row in the file, its cells by column, and what no request can be read from.
     content: Mapped[list[Any]] = mapped_column(JSONB)
     results: Mapped[list[Any] | None] = mapped_column(JSONB)

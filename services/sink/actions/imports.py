@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import assets, files
 from services.sink.actions.assets import AssetFacts, KnownError
-from services.sink.actions.files import Layout, Row
 from services.sink.tables import Asset, AssetImport, AssetImportError, AssetImportParcel, AssetImportPiece
-from shared import clock, jobs
+from shared import clock, jobs, spreadsheets
 from shared.db import found, table_of, tenant
 from shared.errors import RefusalError
 from shared.ids import uuid7
 from shared.jobs import Job
+from shared.spreadsheets import Layout, Row
 from shared.strict_json import canonical
 
 #: Bytes of a file in one row of the database, and such rows in one statement.
@@ -182,7 +182,7 @@ def unfold(session: Session, one: AssetImport, job: Job) -> bool:
         return False
     with tempfile.TemporaryFile() as table:
         with _file(session, one.id) as sheet:
-            for chunk in files.table_of_sheet(sheet, Layout("xlsx", one.charset, tuple(one.columns), 0, 1)):
+            for chunk in spreadsheets.csv_of_sheet(sheet, Layout("xlsx", one.charset, tuple(one.columns), 0, 1)):
                 job.total += chunk.count(b"\n")
                 table.write(chunk)
         _forget_file(session, one.id)
@@ -256,11 +256,12 @@ def move_on(session: Session, one: AssetImport, job: Job, last: Row | None, read
         session.execute(delete(AssetImportParcel).where(AssetImportParcel.import_id == one.id))
 
 
-def errors_as_csv(session: Session, import_id: UUID) -> str:
+def errors_as_csv(session: Session, import_id: UUID) -> bytes:
     """Every error that was kept, in the order of the rows, as CSV."""
     one = found(session, AssetImport, import_id)
     kept = select(AssetImportError).where(AssetImportError.import_id == one.id)
-    return files.written(
+    return spreadsheets.written(
+        "csv",
         ("row", "field", "message"),
         (
             (str(error.row), error.field, error.message)

@@ -15,21 +15,9 @@ from shared.db import found
 from shared.fields import PageQuery, page_of
 from shared.job_routes import JobResponse
 from shared.jobs import Job
-from shared.web import Blueprint, page, uploaded
+from shared.web import Blueprint, download, downloads, page, uploaded
 
 blp = Blueprint("imports", __name__, url_prefix="/v1", description="Many parcels at once")
-
-_TYPES = {
-    "csv": "text/csv",
-    "geojson": "application/geo+json",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-
-
-def _download(*kinds: str) -> dict[int, Any]:
-    """The documented answer of a view that gives a file."""
-    content = {kind: {"schema": {"type": "object" if kind.endswith("json") else "string"}} for kind in kinds}
-    return {200: {"description": "The file", "content": content}}
 
 
 @blp.command("POST", "/asset-imports", scope="sink:register")
@@ -65,10 +53,10 @@ def post_asset_import_file(session: Session, query: dict[str, Any]) -> tuple[Ass
 
 @blp.query("/asset-imports/template", scope="sink:read")
 @blp.arguments(TemplateQuery(), location="query")
-@blp.doc(responses=_download(*_TYPES.values()))
+@blp.doc(responses=downloads(*files.FORMATS))
 def get_asset_import_template(session: Session, query: dict[str, Any]) -> Response:
     """Download a file with every column and one example row."""
-    return _file(files.template(query["format"]), query["format"], f"parcels.{query['format']}")
+    return download(files.template(query["format"]), f"parcels.{query['format']}")
 
 
 @blp.query("/asset-imports", scope="sink:read")
@@ -97,14 +85,7 @@ def get_asset_import_errors(session: Session, query: dict[str, Any], import_id: 
 
 
 @blp.query("/asset-imports/<uuid:import_id>/errors/file", scope="sink:read")
-@blp.doc(responses=_download("text/csv"))
+@blp.doc(responses=downloads("csv"))
 def get_asset_import_errors_file(session: Session, import_id: UUID) -> Response:
     """Download what is wrong with the rows of an import, in their order, as CSV."""
-    text = imports.errors_as_csv(session, import_id)
-    return _file(text.encode("utf-8-sig"), "csv", f"errors-{import_id}.csv")
-
-
-def _file(content: bytes, kind: str, name: str) -> Response:
-    response = Response(content, mimetype=_TYPES[kind])
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return download(imports.errors_as_csv(session, import_id), f"errors-{import_id}.csv")

@@ -2,8 +2,9 @@
 
 from marshmallow import fields, validate
 
-from services.sink.actions.files import CHARSETS, FORMATS
+from services.sink.actions.files import FORMATS
 from shared.fields import Base, Moment
+from shared.spreadsheets import CHARSETS
 
 
 class TemplateQuery(Base):
