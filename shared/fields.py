@@ -47,6 +47,32 @@ class Base(Schema):
                 written[key] = write(value, name, obj)
         return written
 
+    def _deserialize(
+        self,
+        data: Any,
+        *,
+        error_store: Any,
+        many: bool = False,
+        partial: Any = None,
+        unknown: Any = RAISE,
+        index: int | None = None,
+    ) -> Any:
+        """Read data as marshmallow does, without asking of each value anew; what is wrong with them it says itself."""
+        if type(data) is dict and not many and not partial and unknown == RAISE:
+            with contextlib.suppress(ValidationError):
+                read, known = self.dict_class(), 0
+                for key, attribute, field in self._places:
+                    given = data.get(key, missing)
+                    known += given is not missing
+                    value = field.deserialize(given, key, data)
+                    if value is not missing:
+                        read[attribute] = value
+                if known == len(data):
+                    return read
+        return super()._deserialize(
+            data, error_store=error_store, many=many, partial=partial, unknown=unknown, index=index
+        )
+
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Put the validators of a field together once, which marshmallow does for each value."""
         checked = validate.And(*field_obj.validators) if field_obj.validators else _accept
@@ -54,6 +80,11 @@ class Base(Schema):
         # What goes out may lie outside of the bounds of what comes in.
         if isinstance(field_obj, Money) and type(self).__name__.endswith("Request"):
             field_obj.document_bounds()
+
+    @functools.cached_property
+    def _places(self) -> list[tuple[str, str, fields.Field[Any]]]:
+        """Of each field that is read: its name outside, its name inside, itself."""
+        return [(field.data_key or name, field.attribute or name, field) for name, field in self.load_fields.items()]
 
     @functools.cached_property
     def _columns(self) -> list[tuple[str, str, str, Callable[..., Any]]] | None:

@@ -1,6 +1,7 @@
 """Why, in words an officer can read out: one function for each reason, in Chinese and English, with a way to a yes."""
 
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from services.credit.formulas import scorecard
@@ -172,6 +173,7 @@ def default_probability_high(probability: float, limit: float) -> Reason:
     )
 
 
+@lru_cache(maxsize=4096)
 def points_lost(lost: scorecard.Reason) -> Reason:
     """An attribute that costs points against the best one."""
     path_zh = f";{lost.path_zh}" if lost.path_zh else ""

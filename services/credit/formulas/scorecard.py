@@ -251,7 +251,7 @@ def log_odds_sd(places: Sequence[int], covariance: Sequence[Sequence[float]]) ->
     spread = 0.0
     for number, place in enumerate(places):
         line = covariance[place]
-        spread += line[place] + 2 * sum([line[other] for other in places[:number]])
+        spread += line[place] + 2 * sum(map(line.__getitem__, places[:number]))
     return round(math.sqrt(max(0.0, spread)), 12)
 
 
