@@ -142,7 +142,7 @@ def _answer(session: Session, cover: Cover) -> None:
     steps = pricing.Steps()
     refusals, insured = _underwrite(session, cover, valuations, p, steps)
     if not refusals:
-        refusals = _quote(session, cover, insured, p, steps)
+        refusals = _quote(session, cover, insured, valuations, p, steps)
     if refusals:
         cover.explanation, cover.parameters_digest = steps.rows, p.digest
         cover.unverified_parameters = list(p.unverified)
@@ -161,8 +161,11 @@ def _underwrite(
         asset.county, asset.valuation_version = valuation.county, valuation.version
         if valuation.valid_until < clock.today():
             refusals.append(reasons.valuation_expired(valuation.county, valuation.valid_until))
+        ends_on = policies.expiry_of(clock.today(), cover.term_months, p)
+        if valuation.title_until is not None and ends_on > valuation.title_until:
+            refusals.append(reasons.beyond_tenure(valuation.county, ends_on, valuation.title_until))
         for peril in p["perils"]:
-            score = pricing.hazard_score(valuation, peril, p)
+            score = pricing.hazard_score(valuation.hazards, peril, p)
             if score > ceiling:
                 refusals.append(reasons.hazard_too_high(valuation.county, peril, score, ceiling))
         limit = pricing.sum_limit(valuation, p)
@@ -181,28 +184,30 @@ def _underwrite(
             refusals.append(reasons.no_insurable_value(valuation.county))
         elif carried + wanted > limit:
             refusals.append(reasons.duplicate_cover(valuation.county, wanted, carried, limit))
-        insured.append(pricing.Insured(asset.asset_id, valuation, wanted))
+        insured.append(pricing.insured_of(valuation, wanted))
     return refusals, insured
 
 
 def _quote(
-    session: Session, cover: Cover, insured: list[pricing.Insured], p: InForce, steps: pricing.Steps
-) -> list[Reason]:
+    session: Session, cover: Cover, insured: list[pricing.Insured], valuations: dict[UUID, Valuation], p: InForce,
+    steps: pricing.Steps,
+) -> list[Reason]:  # fmt: skip
     """Price the cover and hold capacity for it; reasons if the capacity does not suffice."""
     price = pricing.price(insured, p, steps)
     by_county: dict[str, Decimal] = {}
     for one in insured:
-        by_county[one.valuation.county] = by_county.get(one.valuation.county, Decimal(0)) + one.sum_insured
+        by_county[one.county] = by_county.get(one.county, Decimal(0)) + one.sum_insured
     lacking = capacity.reserve(session, cover.id, by_county, p)
     if lacking:
         return lacking
     for asset, one in zip(cover.assets, insured, strict=True):
         asset.sum_insured = one.sum_insured
-        asset.insured_value = pricing.insurable_value(one.valuation, p["insured_value_quantile"])
+        asset.insured_value = pricing.insurable_value(valuations[asset.asset_id], p["insured_value_quantile"])
     cover.state = "quoted"
     cover.sum_insured = sum((one.sum_insured for one in insured), Decimal(0))
     cover.annual_premium, cover.owner_premium = price.annual_premium, price.owner_premium
     cover.expected_annual_loss, cover.perils = price.expected_annual_loss, price.perils
+    cover.pricing = price.shown
     cover.deductible = Decimal(str(p["deductible_share"]))
     cover.terms = _terms(p)
     cover.quoted_at = clock.now()

@@ -29,6 +29,7 @@ from shared.events.credit import (
 )
 from shared.events.insurance import PolicyBound, PolicyLapsed
 from shared.ids import uuid7
+from shared.parameters import InForce
 
 log = structlog.get_logger(__name__)
 NOTHING = Decimal("0.00")
@@ -41,7 +42,7 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
     """Put a quoted cover in force from today, with the bank's interest up to the loan's amount."""
     p = PARAMETERS.at(clock.today())
     inception = clock.today()
-    expiry = _months_later(inception, term_months) + timedelta(days=p["run_off_days"])
+    expiry = expiry_of(inception, term_months, p)
     assert cover.sum_insured is not None
     assert cover.annual_premium is not None
     assert cover.owner_premium is not None
@@ -102,6 +103,11 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
         sum_insured=str(policy.sum_insured), interest=str(interest),
     )  # fmt: skip
     return policy
+
+
+def expiry_of(inception: date, term_months: int, p: InForce) -> date:
+    """The first day after a policy that begins with a loan of some months."""
+    return _months_later(inception, term_months) + timedelta(days=p["run_off_days"])
 
 
 # -- the bank's live interest -----------------------------------------------------------------------------------------

@@ -69,6 +69,16 @@ def valuation_expired(county: str, valid_until: date) -> Reason:
     )
 
 
+def beyond_tenure(county: str, ends_on: date, title_until: date) -> Reason:
+    """The cover would outlast the right to the forest."""
+    zh, en = county_names(county)
+    return Reason(
+        code="beyond_tenure",
+        zh=f"{zh}林地权属期限至{title_until}，保险期间至{ends_on}，超出权属期限。",
+        en=f"The title to a forest in {en} runs until {title_until}; the cover would last until {ends_on}.",
+    )
+
+
 def no_insurable_value(county: str) -> Reason:
     """Nothing of value is pledged, or the forest has none."""
     zh, en = county_names(county)
@@ -76,6 +86,19 @@ def no_insurable_value(county: str) -> Reason:
         code="no_insurable_value",
         zh=f"{zh}林地没有可承保的碳汇价值。",
         en=f"A forest in {en} has no carbon value that can be insured.",
+    )
+
+
+def above_value(county: str, wanted: Decimal, limit: Decimal, value: Decimal) -> Reason:
+    """More is to be insured than the forest is worth to insurance."""
+    zh, en = county_names(county)
+    return Reason(
+        code="above_value",
+        zh=f"{zh}林地拟承保{_money(wanted)}元，超过可承保上限{_money(limit)}元（价值{_money(value)}元）。",
+        en=(
+            f"{_money(wanted)} CNY is to be insured on a forest in {en}, above the limit of {_money(limit)} CNY on its"
+            f" value of {_money(value)} CNY."
+        ),
     )
 
 

@@ -26,6 +26,10 @@ def remember_valuation(session: Session, event: CarbonAssetValued) -> None:
         area_ha=event.area_ha,
         hazards={peril: str(score) for peril, score in event.hazards.items()},
         present_value={name: str(getattr(value, name)) for name in ("mean", "p05", "p10", "p50", "p90", "p95")},
+        species=[{"species": one.species, "share": str(one.share)} for one in event.species],
+        spot_price=event.spot_price,
+        units=event.units.free + event.units.pledged,
+        title_until=event.title_until,
         received_at=clock.now(),
     )
     newer = {column.name: statement.excluded[column.name] for column in Valuation.__table__.columns}

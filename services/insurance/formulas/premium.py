@@ -1,98 +1,104 @@
 """Premium of carbon cover on a forest.        docs/equations/insurance.md (I5)-(I16)
 
-r   peril_rate      [1/yr], expected share of the sum insured lost in a year to one peril
-h   hazard_score    [-], of the site; h0 the score of the average site
-SI  sum_insured     [fen]
-d   deductible_share [-], share of every loss that the owner keeps
+r  peril_rate       [1/yr], expected share of the sum insured lost in a year to one peril
+h  hazard_score     [-], of the site; h0 the score of the average site
+λ  event_frequency  [1/yr]
+Y  event_payment    [fen], payment of an event after the terms
 """
 
 import math
-from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
 
 from services.insurance.formulas.fen import whole_fen
+from services.insurance.formulas.rating import whole_fens
+
+Array = npt.NDArray[np.float64]
+Numbers = float | Array
 
 
-def peril_rate(base_rate: float, hazard_score: float, reference_score: float, exponent: float) -> float:
+def peril_rate(base_rate: Numbers, hazard_score: Numbers, reference_score: Numbers, exponent: Numbers) -> Array:
     """Eq. (I5): rate of a peril at a site, r = r0·(h/h0)^e, at most 1. [1/yr]
 
     Source: project proposal. Verified: no.
 
-    >>> peril_rate(base_rate=0.001, hazard_score=0.4, reference_score=0.2, exponent=1.0)
+    >>> float(peril_rate(base_rate=0.001, hazard_score=0.4, reference_score=0.2, exponent=1.0))
     0.002
     """
-    if not (0 <= base_rate <= 1 and hazard_score >= 0 and reference_score > 0 and exponent >= 0):
+    base, score, reference = (np.asarray(x, dtype=np.float64) for x in (base_rate, hazard_score, reference_score))
+    power = np.asarray(exponent, dtype=np.float64)
+    if not (np.all((base >= 0) & (base <= 1)) and np.all(score >= 0) and np.all(reference > 0) and np.all(power >= 0)):
         raise ValueError(f"no rate from {base_rate}, {hazard_score}, {reference_score}, {exponent}")
-    return min(base_rate * math.pow(hazard_score / reference_score, exponent), 1.0)
+    return np.asarray(np.minimum(base * (score / reference) ** power, 1.0))
 
 
-def peril_pure_premium(sum_insured: int, peril_rate: float, deductible_share: float) -> float:
-    """Eq. (I6): expected payments of a year for one peril, SI·r·(1−d). [fen/yr]
+def peril_pure_premium(event_frequency: Numbers, event_payment: Numbers) -> Array:
+    """Eq. (I6): expected payments of a year for one peril, λ·E[Y]. [fen/yr]
 
-    Source: textbook frequency-severity price with a proportional deductible. Verified: no.
+    Source: textbook frequency-severity price. Verified: no.
 
-    >>> peril_pure_premium(sum_insured=100_000_000, peril_rate=0.002, deductible_share=0.1)
+    >>> float(peril_pure_premium(event_frequency=0.005, event_payment=36_000_000.0))
     180000.0
     """
-    if sum_insured < 0 or not 0 <= peril_rate <= 1 or not 0 <= deductible_share < 1:
-        raise ValueError(f"no premium from {sum_insured}, {peril_rate}, {deductible_share}")
-    return sum_insured * peril_rate * (1 - deductible_share)
+    frequency, payment = np.asarray(event_frequency), np.asarray(event_payment)
+    if not (np.all(frequency >= 0) and np.all(payment >= 0)):
+        raise ValueError(f"no premium from {event_frequency}, {event_payment}")
+    return np.asarray(frequency * payment)
 
 
-def pure_premium(peril_pure_premiums: Iterable[float]) -> float:
-    """Eq. (I7): expected payments of a year over all perils, Σ pure. [fen/yr]
+def pure_premium(peril_pure_premiums: Numbers) -> Array:
+    """Eq. (I7): expected payments of a year over all perils, Σ pure along the last axis. [fen/yr]
 
     Source: textbook. Verified: no.
 
-    >>> pure_premium([180_000.0, 20_000.0])
+    >>> float(pure_premium(np.array([180_000.0, 20_000.0])))
     200000.0
     """
-    return math.fsum(peril_pure_premiums)
+    return np.asarray(np.sum(peril_pure_premiums, axis=-1))
 
 
-def event_frequency(peril_rate: float, damage_mean: float) -> float:
+def event_frequency(peril_rate: Numbers, damage_mean: Numbers) -> Array:
     """Eq. (I8): events of a year behind a rate, λ = r / E[D]. [1/yr]
 
     Source: textbook compound model, r = λ·E[D]. Verified: no.
 
-    >>> event_frequency(peril_rate=0.002, damage_mean=0.25)
+    >>> float(event_frequency(peril_rate=0.002, damage_mean=0.25))
     0.008
     """
-    if peril_rate < 0 or not 0 < damage_mean <= 1:
+    rate, mean = np.asarray(peril_rate, dtype=np.float64), np.asarray(damage_mean, dtype=np.float64)
+    if not (np.all(rate >= 0) and np.all((mean > 0) & (mean <= 1))):
         raise ValueError(f"no frequency from {peril_rate}, {damage_mean}")
-    return peril_rate / damage_mean
+    return np.asarray(rate / mean)
 
 
-def capped_loss_variance(
-    sum_insured: int, event_frequency: float, damage_mean: float, damage_sd: float, deductible_share: float
-) -> float:
-    """Eq. (I9): variance of a year's payments for one peril, λ·(SI·(1−d))²·(E[D]² + sd²), 0 ≤ D ≤ 1. [fen²]
+def capped_loss_variance(event_frequency: Numbers, event_payment_square: Numbers) -> Array:
+    """Eq. (I9): variance of a year's payments for one peril, λ·E[Y²]. [fen²]
 
-    The damaged share D never exceeds 1, so the loss is capped at the sum insured and the variance exists whatever
-    the tail of the burnt area looks like.
+    A payment never exceeds the sum insured, so the variance exists whatever the tail of the burnt area looks like.
 
     Source: compound Poisson variance. Verified: no.
 
-    >>> capped_loss_variance(1_000, event_frequency=0.01, damage_mean=0.5, damage_sd=0.0, deductible_share=0.0)
+    >>> float(capped_loss_variance(event_frequency=0.01, event_payment_square=250_000.0))
     2500.0
     """
-    # A variable between 0 and 1 with mean m has a standard deviation of at most √(m(1−m)).
-    if not 0 <= damage_mean <= 1 or not 0 <= damage_sd**2 <= damage_mean * (1 - damage_mean) + 1e-12:
-        raise ValueError(f"no share of damage has mean {damage_mean} and standard deviation {damage_sd}")
-    paid_sum = sum_insured * (1 - deductible_share)
-    return event_frequency * paid_sum**2 * (damage_mean**2 + damage_sd**2)
+    frequency, square = np.asarray(event_frequency), np.asarray(event_payment_square)
+    if not (np.all(frequency >= 0) and np.all(square >= 0)):
+        raise ValueError(f"no variance from {event_frequency}, {event_payment_square}")
+    return np.asarray(frequency * square)
 
 
-def risk_margin(loading: float, capped_loss_variances: Iterable[float]) -> float:
-    """Eq. (I10): price of volatility, k·√Σ var, perils taken as independent, on capped loss only. [fen/yr]
+def risk_margin(loading: float, capped_loss_variances: Numbers) -> Array:
+    """Eq. (I10): price of volatility, k·√Σ var along the last axis, perils independent, on capped loss only. [fen/yr]
 
     Source: standard-deviation principle. Verified: no.
 
-    >>> risk_margin(0.05, [2500.0, 0.0])
+    >>> float(risk_margin(0.05, np.array([2500.0, 0.0])))
     2.5
     """
     if loading < 0:
         raise ValueError(f"a loading is not below 0: {loading}")
-    return loading * math.sqrt(math.fsum(capped_loss_variances))
+    return np.asarray(loading * np.sqrt(np.sum(capped_loss_variances, axis=-1)))
 
 
 def capital_margin(cost_of_capital: float, co_tvar: float, mean_loss: float) -> float:
@@ -109,32 +115,38 @@ def capital_margin(cost_of_capital: float, co_tvar: float, mean_loss: float) -> 
 
 
 def gross_premium(
-    pure_premium: float, risk_margin: float, expense: float, commission: float, tax: float, profit: float
-) -> float:
+    pure_premium: Numbers,
+    risk_margin: Numbers,
+    expense: float,
+    commission: float,
+    tax: float,
+    profit: float,
+) -> Array:
     """Eq. (I12): price before the minimum, (pure + margin) / (1 − expense − commission − tax − profit). [fen/yr]
 
     Source: textbook. Verified: measured.
 
-    >>> round(gross_premium(1000, 150, expense=0.2, commission=0.05, tax=0.01, profit=0.05), 4)
+    >>> float(gross_premium(1000, 150, expense=0.2, commission=0.05, tax=0.01, profit=0.05).round(4))
     1666.6667
     """
     loadings = math.fsum((expense, commission, tax, profit))
-    if min(pure_premium, risk_margin, expense, commission, tax, profit) < 0 or loadings >= 1:
+    pure, margin = np.asarray(pure_premium, dtype=np.float64), np.asarray(risk_margin, dtype=np.float64)
+    if min(expense, commission, tax, profit) < 0 or loadings >= 1 or not (np.all(pure >= 0) and np.all(margin >= 0)):
         raise ValueError(f"no price when the loadings take {loadings} of it, or a part is below 0")
-    return (pure_premium + risk_margin) / (1 - loadings)
+    return np.asarray((pure + margin) / (1 - loadings))
 
 
-def premium(gross_premium: float, minimum_premium: int) -> int:
+def premium(gross_premium: Numbers, minimum_premium: int) -> npt.NDArray[np.int64]:
     """Eq. (I13): premium of a year as charged, max(gross to the fen, minimum). [fen/yr]
 
     Source: project rule. Verified: no.
 
-    >>> premium(166_666.67, minimum_premium=20_000), premium(3.0, minimum_premium=20_000)
-    (166667, 20000)
+    >>> premium(np.array([166_666.67, 3.0]), minimum_premium=20_000).tolist()
+    [166667, 20000]
     """
-    if gross_premium < 0 or minimum_premium < 0:
+    if not np.all(np.asarray(gross_premium) >= 0) or minimum_premium < 0:
         raise ValueError(f"a premium is not below 0: {gross_premium}, {minimum_premium}")
-    return max(whole_fen(gross_premium), minimum_premium)
+    return np.maximum(whole_fens(gross_premium), minimum_premium)
 
 
 def area_premium(insured_mu: float, sum_insured_per_mu: int, rate: float) -> int:

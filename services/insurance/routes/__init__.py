@@ -1,8 +1,9 @@
 """The HTTP door of insurance, a blueprint for each noun: translate, nothing else."""
 
-from services.insurance.routes import capacities, claims, covers, policies
+from services.insurance.routes import capacities, claims, covers, policies, prices
 
 BLUEPRINTS = (
+    prices.blp,
     covers.blp,
     policies.blp,
     claims.blp,

@@ -3,6 +3,7 @@
 from marshmallow import fields, validate
 
 from services.insurance.schemas.common import StepSchema
+from services.insurance.schemas.prices import PricingSchema
 from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Versioned
 
 COVER_STATES = ["asked", "waiting", "quoted", "refused", "bound", "void"]
@@ -56,5 +57,8 @@ class CoverSummary(Versioned):
 class CoverResponse(CoverSummary):
     """A cover with every step of its price and the terms its claims will be judged by."""
 
+    pricing = fields.Nested(
+        PricingSchema(), required=True, allow_none=True, metadata={"description": "Null before a quote"}
+    )
     terms = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     explanation = fields.List(fields.Nested(StepSchema), required=True)

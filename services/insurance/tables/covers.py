@@ -46,6 +46,8 @@ class Cover(Versioned, Base):
     terms: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     #: Every step of the price: equation, inputs, result.
     explanation: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    #: The price as it is shown: waterfall, technical and filed rate, factors, who pays which part.
+    pricing: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     parameters_digest: Mapped[str] = mapped_column(String(64), default="")
     unverified_parameters: Mapped[list[Any]] = mapped_column(JSONB, default=list)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from services.insurance.tables.base import Base
-from shared.db import Moment, RateColumn
+from shared.db import Moment, MoneyColumn, RateColumn, TonnesColumn
 
 
 class Valuation(Base):
@@ -29,6 +29,11 @@ class Valuation(Base):
     hazards: Mapped[dict[str, Any]] = mapped_column(JSONB)
     #: Mean and quantiles, decimal strings of CNY.
     present_value: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    #: What pricing needs besides; unknown of what was heard before it was kept.
+    species: Mapped[list[Any] | None] = mapped_column(JSONB)
+    spot_price: Mapped[MoneyColumn | None]
+    units: Mapped[TonnesColumn | None]
+    title_until: Mapped[date | None]
     received_at: Mapped[Moment]
 
 

@@ -1,0 +1,24 @@
+"""What cover would cost, without asking for it."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.insurance.actions import exposures
+from services.insurance.schemas.prices import PriceRequest, PriceResponse
+from services.insurance.tables import latest_valuations
+from shared.web import Blueprint
+
+blp = Blueprint("insurance-prices", __name__, url_prefix="/v1", description="What cover would cost.")
+
+
+@blp.question("/price", scope="insurance:read")
+@blp.arguments(PriceRequest())
+@blp.response(200, PriceResponse())
+def post_price(session: Session, body: dict[str, Any]) -> dict[str, Any]:
+    """Price cover that nobody has asked for.
+
+    Keeps nothing and needs no Idempotency-Key. The price is made on the path of a quote; what the book already carries
+    on a forest is not judged.
+    """
+    return exposures.whatif(body, lambda ids: latest_valuations(session, list(ids)))
