@@ -21,7 +21,8 @@ from sqlalchemy import make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from deploy.embedded import ChildError
-from deploy.issuer import ROLES, DevelopmentIssuer
+from deploy.issuer import PEOPLE, ROLES, DevelopmentIssuer
+from deploy.serve import WORKBENCH
 from deploy.stack import DEFAULT_PORT, Stack, StackError, running
 from shared import audit, db, inbox, logs, schema
 from shared.artefacts import ArtefactError
@@ -66,15 +67,16 @@ def _refuse(what: str) -> None:
 
 
 @heartwood.command()
-@service_argument
+@click.argument("service", type=click.Choice([*SERVICES, WORKBENCH]))
 def serve(service: str) -> None:
-    """Serve a service's HTTP API."""
+    """Serve a service's HTTP API, or the workbench's pages."""
     _end_when_told()
     from deploy.serve import serve as run
 
     configured = settings()
     logs.set_up(configured.log, service=service, role="serve")
-    _need(configured, "HEARTWOOD_DATABASE_URL")
+    if service != WORKBENCH:
+        _need(configured, "HEARTWOOD_DATABASE_URL")
     run(service, configured)
 
 
@@ -141,18 +143,6 @@ def up(state: Path, port: int, broker_port: int | None) -> None:
     console.print("stopped; start again with the same command, nothing is lost")
 
 
-#: A person of each role to begin with.
-PEOPLE = (
-    ("bureau", "bureau-shuozhou"),
-    ("bureau-approver", "bureau-shuozhou"),
-    ("officer", "bank-yanmen"),
-    ("credit-approver", "bank-yanmen"),
-    ("insurer", "insurer-jinbei"),
-    ("guarantor", "guarantor-shuozhou"),
-    ("auditor", "bank-yanmen"),
-)
-
-
 def welcome_tokens(stack: Stack) -> list[tuple[str, str, Path]]:
     """Leave a token for each role in the state folder, readable by its owner only."""
     folder = stack.state / "tokens"
@@ -173,6 +163,7 @@ def _welcome(stack: Stack, seconds: float) -> None:
     for service in SERVICES:
         address = stack.url(service)
         table.add_row(service, address, f"{address}/v1/docs", f"{address}/readyz")
+    console.print(f"[bold]Open {stack.pages}[/bold] and choose who you are · 打开此地址并选择身份", highlight=False)
     console.print(table)
     tokens = Table(title="Tokens (12 hours), one file for each role", title_justify="left")
     for column in ("role", "institution", "file"):

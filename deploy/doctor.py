@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.stack import HOST
+from deploy.stack import HOST, PAGES
 from shared.schema import SERVICES
 
 
@@ -82,6 +82,7 @@ def _clock() -> Iterator[Finding]:
 
 def _ports(port: int) -> Iterator[Finding]:
     wanted = {port + offset: service for offset, service in enumerate(SERVICES)}
+    wanted[port + PAGES] = "the workbench"
     wanted |= {port + 100 + offset: f"{service}'s worker" for offset, service in enumerate(SERVICES)}
     for number, user in wanted.items():
         with socket.socket() as probe:

@@ -31,6 +31,17 @@ ROLES: dict[str, tuple[str, ...]] = {
     "auditor": ("sink:read", "credit:read", "insurance:read", "guarantee:read"),
 }
 
+#: A person of each role to begin with.
+PEOPLE = (
+    ("bureau", "bureau-shuozhou"),
+    ("bureau-approver", "bureau-shuozhou"),
+    ("officer", "bank-yanmen"),
+    ("credit-approver", "bank-yanmen"),
+    ("insurer", "insurer-jinbei"),
+    ("guarantor", "guarantor-shuozhou"),
+    ("auditor", "bank-yanmen"),
+)
+
 
 class DevelopmentIssuer:
     """Mints tokens with a key of its own, kept in a folder that only the owner can read."""

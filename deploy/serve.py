@@ -3,14 +3,19 @@
 import importlib
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import waitress
 from flask import Flask
 
+from deploy.issuer import PEOPLE, DevelopmentIssuer
 from shared import schema
 from shared.db import engine
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
+
+#: The pages: served like a service, without a database of their own.
+WORKBENCH = "workbench"
 
 #: How waitress serves on a workstation.
 WAITRESS: dict[str, Any] = {
@@ -24,10 +29,33 @@ WAITRESS: dict[str, Any] = {
 
 
 def app(service: str, settings: Settings) -> Flask:
-    """Make a service's app, once its database has this code's schema."""
+    """Make a service's app, once its database has this code's schema; or the workbench's."""
+    if service == WORKBENCH:
+        return _workbench(settings)
     _demand_schema(service, settings)
     made: Flask = importlib.import_module(f"services.{service}.app").create_app(settings)
     return made
+
+
+def _workbench(settings: Settings) -> Flask:
+    from services.workbench.api import Services
+    from services.workbench.app import create_app
+    from services.workbench.visitors import Gate, Person
+
+    if settings.production:
+        raise SettingsError(
+            "the workbench signs people in by the development issuer only, which refuses production mode"
+        )
+    addresses = dict(pair.split("=", 1) for pair in settings.services.split() if "=" in pair)
+    missing = [name for name in schema.SERVICES if name not in addresses]
+    if missing or not settings.state:
+        raise SettingsError(
+            f"set HEARTWOOD_SERVICES to the addresses of the services ({', '.join(missing) or 'all there'}), as in"
+            " 'sink=http://127.0.0.1:8101 …', and HEARTWOOD_STATE to the folder of the stack"
+        )
+    issuer = DevelopmentIssuer(Path(settings.state) / "issuer", settings)
+    gate = Gate(tuple(Person(role, institution) for role, institution in PEOPLE), issuer.token)
+    return create_app(settings, Services(addresses), gate)
 
 
 def _demand_schema(service: str, settings: Settings) -> None:
@@ -40,7 +68,7 @@ def _demand_schema(service: str, settings: Settings) -> None:
 
 def serve(service: str, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    if settings.production:
+    if settings.production and service != WORKBENCH:
         _demand_schema(service, settings)  # here, where one line says it: workers would fail over and over
         _gunicorn(service, settings)
         return

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from deploy.embedded import Child, ChildError, EmbeddedPostgres, TansuBroker, free_port
 from deploy.issuer import DevelopmentIssuer
+from deploy.serve import WORKBENCH
 from shared import database, schema
 from shared.db import engine
 from shared.schema import SERVICES
@@ -32,6 +33,8 @@ from shared.settings import settings
 HOST = "127.0.0.1"
 #: Ports of the services, counted from the base port in this order.
 DEFAULT_PORT = 8101
+#: How far from the base port the workbench is.
+PAGES = 9
 #: How long a child rests before it is started again: longer each time it ends soon. [s]
 LONGEST_PAUSE = 10.0
 
@@ -83,6 +86,16 @@ class Stack:
         """The port of a service."""
         return self.base_port + SERVICES.index(service)
 
+    @property
+    def pages_port(self) -> int:
+        """The port of the workbench."""
+        return self.base_port + PAGES
+
+    @property
+    def pages(self) -> str:
+        """The address of the workbench."""
+        return f"http://{HOST}:{self.pages_port}"
+
     def metrics_port(self, service: str) -> int:
         """The port of a worker's health and metrics."""
         return self.base_port + 100 + SERVICES.index(service)
@@ -112,6 +125,7 @@ class Stack:
         self.broker.start()
         for service in SERVICES:
             self.environment[service] = self._environment(service)
+        self.environment[WORKBENCH] = self._pages_environment()
         self.parts = [
             Part("postgres", self._restart_postgres, self.postgres, time.monotonic(), starts=1),
             Part("broker", self._restart_broker, self.broker, time.monotonic(), starts=1),
@@ -120,8 +134,9 @@ class Stack:
                 for role in ("serve", "work")
                 for service in SERVICES
             ),
+            Part(f"serve {WORKBENCH}", self._starter("serve", WORKBENCH)),
         ]
-        self.say("starting four services and four workers")
+        self.say("starting four services, four workers and the workbench")
         self.supervise()
         self._await_ready(90.0)
 
@@ -206,6 +221,17 @@ class Stack:
             "HEARTWOOD_LOG": "json",
         }
 
+    def _pages_environment(self) -> dict[str, str]:
+        """The workbench has neither database nor broker: it asks the services."""
+        kept = {"PATH", "PYTHONUNBUFFERED", "HEARTWOOD_MODE", "HEARTWOOD_JWKS", "HEARTWOOD_HOST", "HEARTWOOD_LOG"}
+        return {
+            **{name: value for name, value in self.environment[SERVICES[0]].items() if name in kept},
+            "HEARTWOOD_PORT": str(self.pages_port),
+            "HEARTWOOD_SERVICES": " ".join(f"{service}={self.url(service)}" for service in SERVICES),
+            "HEARTWOOD_STATE": str(self.state),
+            "HEARTWOOD_CURSOR_KEY": self._secret("session-key"),
+        }
+
     def _starter(self, role: str, service: str) -> Callable[[], Child]:
         log = self.state / "logs" / f"{role}-{service}.log"
         log.parent.mkdir(exist_ok=True, mode=0o700)
@@ -236,6 +262,7 @@ class Stack:
         deadline = time.monotonic() + patience
         waiting = {f"{self.url(service)}/readyz": service for service in SERVICES}
         waiting |= {f"http://{HOST}:{self.metrics_port(service)}/readyz": f"work {service}" for service in SERVICES}
+        waiting[f"{self.pages}/alive"] = f"serve {WORKBENCH}"
         while waiting and not self.stopping():
             self.supervise()
             for address in list(waiting):
@@ -263,7 +290,7 @@ class Stack:
 
     def _free_ports(self) -> None:
         for service in SERVICES:
-            for port in (self.port(service), self.metrics_port(service)):
+            for port in (self.port(service), self.metrics_port(service), self.pages_port):
                 if _listening(port):
                     raise StackError(f"port {port} is taken: choose another with --port, or stop what listens there")
         if self.broker_port is not None and _listening(self.broker_port):
@@ -295,6 +322,7 @@ class Stack:
             "pid": os.getpid(),
             "broker": self.broker.bootstrap,
             "services": {service: self.url(service) for service in SERVICES},
+            "workbench": self.pages,
             "parts": {part.name: getattr(part.child, "pid", None) for part in self.parts},
         }
         path = self.state / "stack.json"

@@ -26,6 +26,7 @@ VARIABLES = (
     "HEARTWOOD_LOG",
     "HEARTWOOD_MODELS",
     "HEARTWOOD_MODEL_KEYS",
+    "HEARTWOOD_SERVICES",
     "HEARTWOOD_STATE",
 )
 _SECRETS = {
@@ -68,6 +69,10 @@ class Settings:
     models: str
     #: Ed25519 public keys of those who may sign models, base64url, separated by spaces.
     model_keys: str
+    #: Where the workbench finds the services: `sink=http://… credit=http://…`.
+    services: str
+    #: Folder of the development issuer, for the workbench's sign-in.
+    state: str
 
     @property
     def production(self) -> bool:
@@ -111,6 +116,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         log=_text(environ, "HEARTWOOD_LOG", "json"),
         models=_text(environ, "HEARTWOOD_MODELS", ""),
         model_keys=_text(environ, "HEARTWOOD_MODEL_KEYS", ""),
+        services=_text(environ, "HEARTWOOD_SERVICES", ""),
+        state=_text(environ, "HEARTWOOD_STATE", ""),
     )
 
 

@@ -5,12 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from deploy.embedded import EmbeddedPostgres
 from shared import audit, database, db, schema
+
+# A busy machine is no fault of the code: no example is judged by how long it took, and what failed is told whole.
+hypothesis.settings.register_profile(
+    "heartwood", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("heartwood")
 
 
 @pytest.fixture(scope="session")

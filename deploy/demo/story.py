@@ -852,6 +852,7 @@ def play(state: Path, port: int, keep_up: bool, console: Console) -> int:
 
 
 def _stay(stack: Stack, console: Console) -> None:
+    console.print(f"  [bold]workbench: {stack.pages}[/bold]", highlight=False)
     for service in SERVICES:
         console.print(f"  {service}: {stack.url(service)}/v1/docs", highlight=False)
     console.print("Ctrl-C stops everything")

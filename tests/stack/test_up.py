@@ -22,7 +22,7 @@ from tests.stack.conftest import Command, _is_free, eventually, free_base, heart
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 Start = Callable[..., Command]
 READY = "Ctrl-C stops everything"
-OFFSETS = (0, 1, 2, 3, 100, 101, 102, 103)
+OFFSETS = (0, 1, 2, 3, 9, 100, 101, 102, 103)
 
 
 def from_outside(state: Path, base: int) -> Stack:

@@ -1,0 +1,299 @@
+"""What a person may do to a case: who may, when, what it asks for, what follows. The pages are made of this table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from services.workbench.visitors import Visitor
+
+Words = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing an act asks for: a text, an amount of money, a choice, or what the person was shown (`seen`)."""
+
+    name: str
+    says: Words
+    kind: str = "text"
+    choices: tuple[tuple[str, Words], ...] = ()
+    #: For `seen`: where the value stands in what the page showed.
+    of: Callable[[Mapping[str, Any]], Any] | None = None
+    #: What a choice or a fixed value becomes in the request.
+    sent: Callable[[str], Any] = str
+
+
+@dataclass(frozen=True)
+class Act:
+    """A deed: its button, its consequences, and the request it becomes."""
+
+    name: str
+    button: Words
+    follows: Words
+    service: str
+    path: str
+    scope: str
+    states: tuple[str, ...]
+    fields: tuple[Field, ...] = ()
+    #: Whether the service wants the version that was seen.
+    versioned: bool = False
+    #: The one a person would do next; the others stand behind it.
+    next: bool = False
+    #: Shows the offer whole, as the hash that is sent stands for it.
+    shows_offer: bool = False
+
+
+def money(text: str) -> dict[str, str]:
+    """An amount as typed, with its thousands separators, as the services take it."""
+    try:
+        value = Decimal(text.replace(",", "").replace(" ", ""))
+        return {"amount": f"{value:.2f}" if value == round(value, 2) else text, "currency": "CNY"}
+    except (InvalidOperation, ValueError):
+        return {"amount": text, "currency": "CNY"}
+
+
+COMMENT = Field("comment", ("说明", "Comment"))
+_OFFER = Field("payload_hash", ("", ""), "seen", of=lambda loan: loan["offer"]["payload_hash"])
+_OUTSTANDING = ("performing", "margin_called")
+
+ACTS: dict[str, tuple[Act, ...]] = {
+    "loan": (
+        Act(
+            "approve",
+            ("批准要约", "Approve the offer"),
+            (
+                "要约按下方内容发给借款人，14 天内有效。",
+                "The offer goes to the borrower exactly as below, valid for 14 days.",
+            ),
+            "credit",
+            "/loans/{id}/approval",
+            "credit:approve",
+            ("proposed",),
+            (_OFFER, Field("approve", ("", ""), "fixed", of=lambda _: True), COMMENT),
+            next=True,
+            shows_offer=True,
+        ),
+        Act(
+            "reject",
+            ("否决要约", "Reject the offer"),
+            (
+                "申请以拒绝结束，保险与担保的预留随即解除。",
+                "The application ends declined; insurer and guarantor let go of what they hold.",
+            ),
+            "credit",
+            "/loans/{id}/approval",
+            "credit:approve",
+            ("proposed",),
+            (_OFFER, Field("approve", ("", ""), "fixed", of=lambda _: False), COMMENT),
+            shows_offer=True,
+        ),
+        Act(
+            "decide",
+            ("作出人工决定", "Decide by hand"),
+            (
+                "同意则继续询保险与担保；拒绝则申请结束。说明会写入审计记录。",
+                "Approval goes on to insurer and guarantor; a decline ends the application. The comment is kept.",
+            ),
+            "credit",
+            "/loans/{id}/referral",
+            "credit:decide",
+            ("referred",),
+            (
+                Field(
+                    "decision",
+                    ("决定", "Decision"),
+                    "choice",
+                    (("proceed", ("同意", "Approve")), ("decline", ("拒绝", "Decline"))),
+                ),
+                COMMENT,
+            ),
+            next=True,
+        ),
+        Act(
+            "accept",
+            ("借款人接受要约", "The borrower accepts"),
+            (
+                "质押登记、保单和保函随即落实；全部落实后可放款。",
+                "Pledge, policy and guarantee are now put in place; the money can flow when all stand.",
+            ),
+            "credit",
+            "/loans/{id}/acceptance",
+            "credit:apply",
+            ("offered",),
+            versioned=True,
+            next=True,
+        ),
+        Act(
+            "disburse",
+            ("放款", "Disburse"),
+            ("贷款金额付出，还款计划从今天起算。", "The money is paid out and the schedule runs from today."),
+            "credit",
+            "/loans/{id}/disbursement",
+            "credit:disburse",
+            ("ready",),
+            versioned=True,
+            next=True,
+        ),
+        Act(
+            "repay",
+            ("记入还款", "Record a payment"),
+            (
+                "先冲利息，再冲本金；追加押品状态下还款可使其恢复正常。",
+                "Interest first, then principal; under a margin call a payment can cure it.",
+            ),
+            "credit",
+            "/loans/{id}/repayments",
+            "credit:service",
+            _OUTSTANDING,
+            (Field("amount", ("金额（元）", "Amount (CNY)"), "money", sent=money),),
+            next=True,
+        ),
+        Act(
+            "default",
+            ("认定违约", "Declare a default"),
+            (
+                "担保人收到代偿请求，押品可以处置。此步不可撤回。",
+                "The guarantor is called and the pledge may be enforced. This cannot be taken back.",
+            ),
+            "credit",
+            "/loans/{id}/default",
+            "credit:service",
+            _OUTSTANDING,
+            (
+                Field(
+                    "ground",
+                    ("理由", "Ground"),
+                    "choice",
+                    (
+                        ("overdue", ("逾期", "overdue")),
+                        ("insolvency", ("破产", "insolvency")),
+                        ("misuse", ("挪用", "misuse")),
+                        ("cross_default", ("交叉违约", "cross default")),
+                        ("unlikely_to_pay", ("不大可能偿付", "unlikely to pay")),
+                    ),
+                ),
+                COMMENT,
+            ),
+        ),
+        Act(
+            "enforce",
+            ("处置押品", "Enforce the pledge"),
+            ("登记处按受偿次序处置质押的碳汇量。", "The register moves the pledged units by rank."),
+            "credit",
+            "/loans/{id}/enforcement",
+            "credit:service",
+            ("defaulted",),
+            next=True,
+        ),
+        Act(
+            "recover",
+            ("记入追偿款", "Record a recovery"),
+            ("扣除费用后，按各方分担比例分给银行与担保人。", "After costs it is shared between bank and guarantors."),
+            "credit",
+            "/loans/{id}/recoveries",
+            "credit:service",
+            ("defaulted", "enforcing"),
+            (
+                Field("amount", ("金额（元）", "Amount (CNY)"), "money", sent=money),
+                Field("costs", ("费用（元）", "Costs (CNY)"), "money", sent=money),
+                Field(
+                    "source",
+                    ("来源", "From"),
+                    "choice",
+                    (
+                        ("carbon", ("碳汇处置", "carbon")),
+                        ("insurance", ("保险", "insurance")),
+                        ("borrower", ("借款人", "borrower")),
+                    ),
+                ),
+            ),
+            next=True,
+        ),
+        Act(
+            "close",
+            ("结清", "Close"),
+            ("未收回的余额核销，各方责任终止。", "What was not recovered is written off and every leg ends."),
+            "credit",
+            "/loans/{id}/closing",
+            "credit:service",
+            ("defaulted", "enforcing"),
+        ),
+        Act(
+            "withdraw",
+            ("撤回申请", "Withdraw"),
+            ("申请结束，各方解除其预留。", "The application ends and each leg lets go of what it holds."),
+            "credit",
+            "/loans/{id}/withdrawal",
+            "credit:apply",
+            ("applied", "scored", "referred", "structuring", "proposed", "offered", "binding", "ready"),
+            (Field("reason", ("原因", "Reason")),),
+        ),
+    ),
+    "forest": (
+        Act(
+            "value",
+            ("重新估值", "Value it again"),
+            (
+                "新的估值版本发给所有持有质押、保单和保函的机构。",
+                "Everybody who holds a lien, policy or guarantee on it hears of the new value.",
+            ),
+            "sink",
+            "/assets/{id}/valuations",
+            "sink:value",
+            (),
+            next=True,
+        ),
+    ),
+    "claim": (
+        Act(
+            "pay",
+            ("支付赔款", "Pay the claim"),
+            (
+                "先付贷款人至其权益金额，余额付林权人，分毫不差。",
+                "The lender is paid up to its interest, the owner the rest, to the fen.",
+            ),
+            "insurance",
+            "/claims/{id}/payment",
+            "insurance:claims",
+            ("open",),
+            versioned=True,
+            next=True,
+        ),
+    ),
+    "call": (
+        Act(
+            "pay",
+            ("支付代偿", "Pay the call"),
+            (
+                "向银行全额支付，随后向再担保、基金和资金池分摊。",
+                "The bank is paid in full; re-guarantor, fund and pool then bear their shares.",
+            ),
+            "guarantee",
+            "/calls/{id}/payment",
+            "guarantee:pay",
+            ("open",),
+            (Field("reference", ("付款编号", "Payment reference")),),
+            versioned=True,
+            next=True,
+        ),
+    ),
+}
+
+
+def possible(kind: str, subject: Mapping[str, Any], visitor: Visitor) -> list[Act]:
+    """What this person may do to this case now, the next step first."""
+    state = subject.get("state")
+    found = [act for act in ACTS[kind] if visitor.may(act.scope) and (not act.states or state in act.states)]
+    return sorted(found, key=lambda act: not act.next)
+
+
+def request_of(act: Act, typed: Mapping[str, str], subject: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of the act's request, from what was typed and what was seen."""
+    body: dict[str, Any] = {}
+    for field in act.fields:
+        if field.kind == "fixed" and field.of is not None:
+            body[field.name] = field.of(subject)
+        else:
+            body[field.name] = field.sent(typed.get(field.name, "").strip())
+    return body
