@@ -5,7 +5,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up doctor test check fix docs bench clean
+.PHONY: help setup demo up doctor test test-browser check fix docs bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ doctor: .venv/ready ## find what keeps Heartwood from running here, with the fix
 
 test: .venv/ready ## run every test on a real PostgreSQL and a real broker
 	@$(PY) -m pytest -n 2 --dist loadgroup
+
+test-browser: .venv/ready ## click through the pages in a real browser (needs chromium)
+	@$(PY) -m pytest tests/workbench tests/stack/test_workbench.py
 
 check: .venv/ready ## everything but the tests: style, types, imports, schemas, generated documents
 	@.venv/bin/ruff check .
