@@ -19,8 +19,6 @@ from shared.db import Moment, Plumbing, act_for, table_of, tenant
 from shared.events.base import write_moment
 
 GENESIS = bytes(32)
-#: Entries of one transaction from which on COPY is worth its temporary table.
-_MANY = 50
 _DEED = ("at", "actor", "action", "subject", "request_id", "detail")
 
 
@@ -81,10 +79,7 @@ def seal(session: Session) -> None:
                 digest = link(digest, _entry(institution, number, deed))
                 entries.append({"institution": institution, "number": number, **deed, "hash": digest})
         # No objects of the ORM: nobody reads them again in this transaction.
-        if len(entries) < _MANY:
-            session.execute(_APPEND, entries)
-        else:
-            bulk.insert_mappings(session, table_of(AuditEntry), entries)
+        bulk.insert_mappings(session, table_of(AuditEntry), entries)
         session.execute(_ADVANCE, {"whose": institution, "number": number, "hash": digest})
 
 
@@ -102,7 +97,6 @@ _HEADS = table_of(AuditHead)
 _OWN = _HEADS.c.institution == bindparam("whose")
 _LOCK = select(_HEADS.c.number, _HEADS.c.hash).where(_OWN).with_for_update()
 _ADVANCE = update(_HEADS).where(_OWN).values(number=bindparam("number"), hash=bindparam("hash"))
-_APPEND = insert(table_of(AuditEntry))
 
 
 def link(previous: bytes, entry: dict[str, Any]) -> bytes:

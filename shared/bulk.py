@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
-from sqlalchemy import Table
+from sqlalchemy import Table, bindparam
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+
+#: Rows from which on COPY is worth its temporary table.
+MANY = 50
 
 
 class Json(str):
@@ -23,20 +26,55 @@ class Json(str):
 
 def insert(session: Session, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Insert rows of values for these columns, after what waits in the session; their order is kept."""
+    names = _quoted(session, columns)
+    target = _quoted(session, [table.name])
+    statement = f"INSERT INTO {target} ({names}) SELECT {names} FROM {{staged}}"  # noqa: S608
+    _through(session, table, columns, rows, statement)
+
+
+def update(session: Session, table: Table, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Change rows found by their key, the first value of each; the others are the new values of the columns.
+
+    A column `version`, where the table has one, rises with each change, as it does for a single row.
+    """
+    if not rows:
+        return
+    rising = "version" in table.c
+    if len(rows) < MANY:
+        one = table.update().where(table.c[key] == bindparam("its_key"))
+        one = one.values({name: bindparam(f"new_{name}") for name in columns})
+        if rising:
+            one = one.values(version=table.c.version + 1)
+        session.flush()
+        names = ["its_key", *(f"new_{name}" for name in columns)]
+        session.connection().execute(one, [dict(zip(names, _read(row), strict=True)) for row in rows])
+        return
+    target, found = _quoted(session, [table.name]), _quoted(session, [key])
+    changes = ", ".join(f"{name} = s.{name}" for name in (_quoted(session, [one]) for one in columns))
+    changes += ", version = t.version + 1" if rising else ""
+    statement = f"UPDATE {target} AS t SET {changes} FROM {{staged}} AS s WHERE t.{found} = s.{found}"  # noqa: S608
+    _through(session, table, [key, *columns], rows, statement)
+
+
+def _through(
+    session: Session, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]], statement: str
+) -> None:
+    """Copy rows into a temporary table and run a statement that takes them from there."""
     session.flush()
     connection = session.connection()
-    quote = connection.dialect.identifier_preparer.quote
     kinds = [table.c[name].type for name in columns]
-    names = ", ".join(map(quote, columns))
-    staged = quote(f"staged_{table.name}")
+    names = _quoted(session, columns)
+    staged = "pg_temp." + _quoted(session, [f"staged_{table.name}"])
     # By types, not LIKE the table: who may only write to it may not look at it.
-    described = ", ".join(f"{quote(n)} {k.compile(connection.dialect)}" for n, k in zip(columns, kinds, strict=True))
+    described = ", ".join(
+        f"{_quoted(session, [n])} {k.compile(connection.dialect)}" for n, k in zip(columns, kinds, strict=True)
+    )
     connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {staged} ({described}) ON COMMIT DROP")
     json_at = [place for place, kind in enumerate(kinds) if isinstance(kind, JSONB)]
     driver: Any = connection.connection.driver_connection
-    statement = f"COPY pg_temp.{staged} ({names}) FROM STDIN"
+    copied = f"COPY {staged} ({names}) FROM STDIN"
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        with driver.cursor() as cursor, cursor.copy(copied) as copy:
             for row in rows:
                 copy.write_row(_written(row, json_at) if json_at else row)
     except psycopg.Error as error:
@@ -44,18 +82,37 @@ def insert(session: Session, table: Table, columns: Sequence[str], rows: Iterabl
         lost = bool(driver.closed)
         if lost:
             connection.invalidate(error)
-        raise DBAPIError.instance(statement, None, error, psycopg.Error, False, lost, connection.dialect) from error
-    connection.exec_driver_sql(
-        f"INSERT INTO {quote(table.name)} ({names}) SELECT {names} FROM pg_temp.{staged}"  # noqa: S608
-    )
-    connection.exec_driver_sql(f"DROP TABLE pg_temp.{staged}")
+        raise DBAPIError.instance(copied, None, error, psycopg.Error, False, lost, connection.dialect) from error
+    connection.exec_driver_sql(statement.format(staged=staged))
+    connection.exec_driver_sql(f"DROP TABLE {staged}")
+
+
+def _quoted(session: Session, names: Sequence[str]) -> str:
+    return ", ".join(map(session.connection().dialect.identifier_preparer.quote, names))
+
+
+def insert_rows(session: Session, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows of values for these columns, in their order; few of them without the detour."""
+    if len(rows) >= MANY:
+        insert(session, table, columns, rows)
+    elif rows:
+        session.flush()
+        session.connection().execute(table.insert(), [dict(zip(columns, _read(row), strict=True)) for row in rows])
 
 
 def insert_mappings(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all name the same columns."""
     if rows:
         columns = list(rows[0])
-        insert(session, table, columns, ([row[name] for name in columns] for row in rows))
+        insert_rows(session, table, columns, [[row[name] for name in columns] for row in rows])
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, Json) else value
+
+
+def _read(row: Sequence[Any]) -> list[Any]:
+    return [_plain(value) for value in row]
 
 
 def _written(row: Sequence[Any], json_at: Sequence[int]) -> Sequence[Any]:

@@ -11,7 +11,8 @@ a version that this program does not know yet, and `replay` fills the gap once i
 import base64
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -33,6 +34,34 @@ log = structlog.get_logger(__name__)
 
 #: What to do when an event of this type arrives; runs under the tenant that `tenant_of` names.
 Handler = Callable[[Session, Any], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Incoming:
+    """An event with its envelope, as a handler of batches is given it."""
+
+    envelope: Envelope
+    event: Any
+
+    @contextmanager
+    def cause(self, session: Session) -> Iterator[None]:
+        """Do what follows on account of this event: its trace, and its name as the actor of every deed."""
+        before = session.info.get("actor")
+        with tracing(self.envelope.traceparent, self.envelope.request_id):
+            session.info["actor"] = f"event:{self.envelope.id}"
+            yield
+        if before is not None:
+            session.info["actor"] = before
+
+
+@dataclass(frozen=True)
+class Batched:
+    """A handler that takes events of its types together, as many as came one right after the other for one tenant.
+
+    It leaves what it would leave if it were given them one by one, in their order.
+    """
+
+    handle: Callable[[Session, Sequence[Incoming]], None]
 
 
 class Inbox(Plumbing):
@@ -141,7 +170,7 @@ class Consumer:
     """One service's side of the conversation: what it does with which event, and for whom."""
 
     service: str
-    handlers: Mapping[type[Event], Handler]
+    handlers: Mapping[type[Event], Handler | Batched]
     #: The institution of this service that an event concerns, or "" when it concerns none in particular.
     tenant_of: Callable[[Event], str]
     counts: Counter[str] = field(default_factory=Counter)
@@ -300,13 +329,14 @@ def _apply(
     parked = {} if alone else _parked(session, last)
     known = _known(session, [e.id for _, e, _ in readable] + [r.id for rows in parked.values() for r in rows.values()])
     done: list[dict[str, Any]] = []
+    run = _Run(session, consumer, done, counts)
 
     def take(envelope: Envelope, event: Event) -> None:
         """Apply the next event of its aggregate; one that was adopted from a state topic had its effect before."""
         if envelope.id in known:
             counts["duplicates"] += 1
         else:
-            _handle(session, consumer, envelope, event, done, counts)
+            run.take(Incoming(envelope, event))
             known.add(envelope.id)
         last[event.TOPIC, envelope.subject] = envelope.sequence
 
@@ -322,6 +352,7 @@ def _apply(
             while (waiting := parked.get(aggregate, {}).pop(last[aggregate] + 1, None)) is not None:
                 take(*read(waiting.record))
                 session.execute(delete(InboxParked).where(InboxParked.event_id == waiting.id))
+    run.end()
     if done:
         session.execute(_APPLIED, done)
     _advance(session, {aggregate: number for aggregate, number in last.items() if number != before[aggregate]})
@@ -330,34 +361,59 @@ def _apply(
     return counts
 
 
-def _handle(
-    session: Session,
-    consumer: Consumer,
-    envelope: Envelope,
-    event: Event,
-    done: list[dict[str, Any]],
-    counts: Counter[str],
-) -> None:
-    handler = consumer.handlers.get(type(event))
-    if handler is None:
-        counts["skipped"] += 1
-        return
-    with tracing(envelope.traceparent, envelope.request_id):
-        act_for(session, consumer.tenant_of(event))
-        session.info["actor"] = f"event:{envelope.id}"
-        handler(session, event)
-        session.flush()
-    counts["applied"] += 1
-    done.append(
-        {
-            "event_id": envelope.id,
-            "topic": event.TOPIC,
-            "key": envelope.subject,
-            "sequence": envelope.sequence,
-            "type": envelope.type,
-            "applied_at": clock.now(),
-        }
-    )
+class _Run:
+    """Events on their way to their handlers, in order; those that one handler takes together are gathered."""
+
+    def __init__(self, session: Session, consumer: Consumer, done: list[dict[str, Any]], counts: Counter[str]) -> None:
+        self.session, self.consumer, self.done, self.counts = session, consumer, done, counts
+        self.gathered: list[Incoming] = []
+        self.whose: tuple[Batched, str] | None = None
+
+    def take(self, one: Incoming) -> None:
+        """Hand an event to its handler, or keep it for the batch it goes with."""
+        handler = self.consumer.handlers.get(type(one.event))
+        if handler is None:
+            self.counts["skipped"] += 1
+            return
+        tenant = self.consumer.tenant_of(one.event)
+        if isinstance(handler, Batched):
+            if self.whose != (handler, tenant):
+                self.end()
+                self.whose = (handler, tenant)
+            self.gathered.append(one)
+            return
+        self.end()
+        act_for(self.session, tenant)
+        with one.cause(self.session):
+            handler(self.session, one.event)
+            self.session.flush()
+        self._applied([one])
+
+    def end(self) -> None:
+        """Hand over what was gathered."""
+        if self.whose is None:
+            return
+        handler, tenant = self.whose
+        gathered, self.gathered, self.whose = self.gathered, [], None
+        act_for(self.session, tenant)
+        with gathered[-1].cause(self.session):
+            handler.handle(self.session, gathered)
+            self.session.flush()
+        self._applied(gathered)
+
+    def _applied(self, taken: Sequence[Incoming]) -> None:
+        self.counts["applied"] += len(taken)
+        self.done += [
+            {
+                "event_id": one.envelope.id,
+                "topic": one.event.TOPIC,
+                "key": one.envelope.subject,
+                "sequence": one.envelope.sequence,
+                "type": one.envelope.type,
+                "applied_at": clock.now(),
+            }
+            for one in taken
+        ]
 
 
 def _lock_sequences(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -493,9 +549,11 @@ def _adopt(session: Session, consumer: Consumer, records: Sequence[Record]) -> i
     last = _lock_sequences(session, {(event.TOPIC, envelope.subject) for envelope, event in readable})
     known = _known(session, [envelope.id for envelope, _ in readable])
     done: list[dict[str, Any]] = []
+    run = _Run(session, consumer, done, consumer.counts)
     for envelope, event in readable:
         if envelope.id not in known and envelope.sequence > last[event.TOPIC, envelope.subject]:
-            _handle(session, consumer, envelope, event, done, consumer.counts)
+            run.take(Incoming(envelope, event))
+    run.end()
     if done:
         session.execute(_APPLIED, done)
     audit.seal(session)
@@ -573,7 +631,9 @@ def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
         outcome = "applied before"
     else:
         done: list[dict[str, Any]] = []
-        _handle(session, consumer, envelope, event, done, consumer.counts)
+        run = _Run(session, consumer, done, consumer.counts)
+        run.take(Incoming(envelope, event))
+        run.end()
         if done:
             session.execute(_APPLIED, done)
         _advance(session, {aggregate: envelope.sequence})

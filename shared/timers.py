@@ -1,6 +1,6 @@
 """Deadlines: a timer is one more message at the Kafka door, set in the transaction that makes it necessary."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,19 @@ def put(session: Session, kind: str, subject: UUID, due_at: datetime) -> None:
 
 _NEW = insert(table_of(Timer))
 _PUT = _NEW.on_conflict_do_update(index_elements=["kind", "subject"], set_={"due_at": _NEW.excluded.due_at})
+
+
+def put_all(session: Session, kind: str, due: Mapping[UUID, datetime]) -> None:
+    """Set, or move, a timer of one kind for each of many subjects."""
+    whose = tenant(session)
+    rows = [{"id": uuid7(), "institution": whose, "kind": kind, "subject": s, "due_at": d} for s, d in due.items()]
+    if rows:
+        session.execute(_PUT, rows)
+
+
+def cancel_all(session: Session, kind: str, subjects: Iterable[UUID]) -> None:
+    """Cancel the timers of one kind for many subjects."""
+    session.execute(delete(Timer).where(Timer.kind == kind, Timer.subject.in_(list(subjects))))
 
 
 def cancel(session: Session, subject: UUID, *kinds: str) -> None:

@@ -10,12 +10,12 @@ from services.credit.schemas.prescreens import read_row
 from shared.door import Door
 from shared.events import guarantee, insurance, sink
 from shared.events.base import Event
-from shared.inbox import Consumer, Handler
+from shared.inbox import Batched, Consumer, Handler
 from shared.jobs import Job, Step
 from shared.timers import TimerHandler
 
-HANDLERS: Mapping[type[Event], Handler] = {
-    sink.CarbonAssetValued: valuations.remember_valuation,
+HANDLERS: Mapping[type[Event], Handler | Batched] = {
+    sink.CarbonAssetValued: Batched(valuations.remember_valuations),
     sink.CreditsIssued: valuations.remember_issuance,
     sink.CreditsRetired: valuations.remember_issuance,
     sink.PledgePlaced: legs.remember_pledge,

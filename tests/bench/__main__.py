@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import consumer, database, events, http, sink
+from tests.bench import consumer, covenants, database, events, http, sink
 from tests.bench.harness import Row, progress, write
 
 AREAS = {
@@ -19,6 +19,7 @@ AREAS = {
     "events": events.rows,
     "consumer": consumer.rows,
     "sink": sink.rows,
+    "covenants": covenants.rows,
 }
 FOLDER = Path("var/bench")
 

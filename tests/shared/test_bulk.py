@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -11,11 +12,20 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from services.credit.tables import Loan
 from shared import bulk
 from shared.db import act_for, is_passing, table_of
 from shared.outbox import Outbox
 from tests.conftest import Database
-from tests.harness import BANK, BUREAU
+from tests.credit.story import Story
+from tests.harness import BANK, BUREAU, OTHER_BANK
+
+
+@pytest.fixture(autouse=True, params=[0, bulk.MANY], ids=["copied", "few"])
+def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every promise holds whichever way the rows go."""
+    monkeypatch.setattr(bulk, "MANY", request.param)
+
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
@@ -105,3 +115,28 @@ def test_a_connection_that_is_lost_amid_the_rows_is_told_as_passing(sink_db: Dat
     assert is_passing(lost.value)
     with sink_db.worker_sessions() as session:
         assert session.scalar(text("SELECT count(*) FROM outbox")) == 0
+
+
+def test_rows_are_changed_by_their_key_and_their_version_rises(credit_db: Database) -> None:
+    story = Story(credit_db)
+    story.to("structuring")
+    with credit_db.worker_sessions.begin() as session:
+        act_for(session, BANK)
+        before = session.get_one(Loan, story.loan_id).version
+        changed = [(story.loan_id, Decimal("0.5"), bulk.Json('[{"code": "x"}]')), (uuid4(), None, bulk.Json("[]"))]
+        bulk.update(session, table_of(Loan), "id", ("loan_to_value", "covenant_reasons"), changed)
+        bulk.update(session, table_of(Loan), "id", ("loan_to_value",), [])
+    with credit_db.worker_sessions() as session:
+        act_for(session, BANK)
+        loan = session.get_one(Loan, story.loan_id)
+        assert (loan.loan_to_value, loan.covenant_reasons) == (Decimal("0.5"), [{"code": "x"}])
+        assert loan.version == before + 1
+
+
+def test_rows_of_another_institution_are_not_changed(credit_db: Database) -> None:
+    story = Story(credit_db)
+    story.to("structuring")
+    with credit_db.worker_sessions.begin() as session:
+        act_for(session, OTHER_BANK)
+        bulk.update(session, table_of(Loan), "id", ("verifier",), [(story.loan_id, "x")])
+    assert story.loan()["verifier"] is None

@@ -6,11 +6,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from shared import inbox
+from shared import audit, inbox
+from shared.db import act_for
 from shared.errors import RefusalError
 from shared.events.base import REGISTRY
-from shared.events.credit import LoanWithdrawn
-from shared.inbox import Consumer
+from shared.events.credit import LoanExpired, LoanWithdrawn
+from shared.inbox import Batched, Consumer
 from tests.conftest import Database
 from tests.harness import record
 
@@ -118,3 +119,71 @@ def test_a_wait_that_is_cut_short_makes_no_dead_letter(credit_db: Database) -> N
     with credit_db.worker_sessions() as session:
         assert not inbox.dead_letters(session)
         assert inbox.offsets(session, "one") == {}
+
+
+# -- events that are taken together ---------------------------------------------------------------------------------
+
+
+def gathering(given: list[list[str]], *refused: str) -> Consumer:
+    """A consumer that takes withdrawals together and expiries one by one, and keeps what it was given at a time."""
+
+    def together(session: Any, many: Any) -> None:
+        if any(one.event.reason in refused for one in many):
+            raise RefusalError("not these")
+        given.append([one.event.reason for one in many])
+
+    def alone(session: Any, event: Any) -> None:
+        given.append([event.deadline])
+
+    handlers = {LoanWithdrawn: Batched(together), LoanExpired: alone}
+    return Consumer("credit", handlers, lambda event: event.bank)
+
+
+def test_events_that_follow_each_other_for_one_tenant_are_given_together(credit_db: Database) -> None:
+    given: list[list[str]] = []
+    consumer = gathering(given)
+    first, second, third = (uuid4() for _ in range(3))
+    expired = LoanExpired(loan_id=second, bank=BANK, insurer="i", guarantor="g", deadline="offer")
+    stranger = LoanWithdrawn(loan_id=third, bank="bank-sanggan", insurer="i", guarantor="g", reason="f")
+    records = [
+        record(withdrawn(first, "a"), 1),
+        record(withdrawn(first, "b"), 2),
+        record(withdrawn(second, "c"), 1),
+        record(expired, 2),
+        record(withdrawn(first, "d"), 4),  # waits for number 3
+        record(withdrawn(second, "e"), 3),
+        record(stranger, 1),
+        record(withdrawn(first, "between"), 3),
+        record(withdrawn(first, "a"), 1),
+    ]
+    inbox.receive(credit_db.worker_sessions, consumer, records, "one")
+    assert given == [["a", "b", "c"], ["offer"], ["e"], ["f"], ["between", "d"]]
+    assert consumer.counts["applied"] == 8
+    assert consumer.counts["duplicates"] == 1
+    assert parked(credit_db) == 0
+
+
+def test_a_refused_one_of_a_batch_takes_only_itself_down(credit_db: Database) -> None:
+    given: list[list[str]] = []
+    loans = [uuid4() for _ in range(3)]
+    records = [record(withdrawn(loan, str(n)), offset=n) for n, loan in enumerate(loans)]
+    inbox.receive(credit_db.worker_sessions, gathering(given, "1"), records, "one")
+    assert given == [["0"], ["2"]]
+    with credit_db.worker_sessions() as session:
+        assert len(inbox.dead_letters(session)) == 1
+
+
+def test_every_effect_of_a_batch_names_the_event_it_is_an_effect_of(credit_db: Database) -> None:
+    def together(session: Any, many: Any) -> None:
+        for one in many:
+            with one.cause(session):
+                audit.record(session, "heard", one.event.loan_id)
+
+    records = [record(withdrawn(uuid4(), "r")) for _ in range(2)]
+    consumer = Consumer("credit", {LoanWithdrawn: Batched(together)}, lambda event: BANK)
+    inbox.receive(credit_db.worker_sessions, consumer, records, "one")
+    with credit_db.worker_sessions() as session:
+        act_for(session, BANK)
+        found = session.execute(text("SELECT actor, subject FROM audit_entries ORDER BY number")).all()
+    envelopes = [inbox.read(one)[0] for one in records]
+    assert [tuple(one) for one in found] == [(f"event:{one.id}", one.subject) for one in envelopes]

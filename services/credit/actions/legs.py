@@ -107,7 +107,7 @@ def remember_policy(session: Session, event: PolicyBound) -> None:
     note(session, loan, "policy_bound", policy=str(event.policy_id))
     _put_together(session, loan)
     if loan.state in LIVE:
-        watching.retest(session, loan)
+        watching.retest(session, loan, "cover")
 
 
 def remember_lapse(session: Session, event: PolicyLapsed) -> None:
@@ -119,7 +119,7 @@ def remember_lapse(session: Session, event: PolicyLapsed) -> None:
     note(session, loan, "policy_lapsed", policy=str(event.policy_id))
     _lose(session, loan, "insurance", (reasons.cover_lapsed(event.ends_on),))
     if loan.state in LIVE:
-        watching.retest(session, loan)
+        watching.retest(session, loan, "cover")
 
 
 # -- guarantee --------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def remember_release(session: Session, event: GuaranteeReleased) -> None:
     recovery.keep_unshared(session, loan)
     _lose(session, loan, "guarantee", (reasons.guarantee_released(event.reason),))
     if loan.state in LIVE:
-        watching.retest(session, loan)
+        watching.retest(session, loan, "guarantee")
 
 
 # -- sink -------------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def remember_pledge_release(session: Session, event: PledgeReleased) -> None:
     note(session, loan, "pledge_released", pledge=str(event.pledge_id))
     _lose(session, loan, "sink", (reasons.pledge_released(str(event.asset_id), event.reason),))
     if loan.state in LIVE:
-        watching.retest(session, loan)
+        watching.retest(session, loan, "pledge")
 
 
 def remember_reduction(session: Session, event: PledgeReduced) -> None:
@@ -214,7 +214,7 @@ def remember_reduction(session: Session, event: PledgeReduced) -> None:
     asset.tonnes = event.left
     note(session, loan, "pledge_reduced", pledge=str(event.pledge_id), tonnes=str(event.tonnes), left=str(event.left))
     if loan.state in LIVE:
-        watching.retest(session, loan)
+        watching.retest(session, loan, "pledge")
 
 
 def remember_enforcement(session: Session, event: PledgeEnforced) -> None:

@@ -71,6 +71,7 @@ COVENANTS = (
     "margin_call_loan_to_value",
     "margin_quantile",
     "maximum_loan_to_value",
+    "minimum_debt_service_cover",
     "carbon_price_volatility",
     "price_haircut_confidence",
     "sale_time_years",

@@ -23,9 +23,9 @@ from services.credit.actions.policy import COVENANTS, policy
 from services.credit.actions.states import LIVE, demand, move
 from services.credit.formulas import loan_to_value as ltv
 from services.credit.formulas import schedule
-from services.credit.tables import Loan, locked_loan, payment_of
-from shared import clock, money, outbox
-from shared.db import locked
+from services.credit.tables import Instalment, Loan, locked_loan, payment_of
+from shared import bulk, clock, money, outbox
+from shared.db import locked, table_of
 from shared.errors import ConflictError, StateError
 from shared.events.credit import LoanDisbursed, LoanRepaid
 from shared.events.insurance import ClaimPaid
@@ -63,7 +63,8 @@ def disburse(session: Session, loan_id: UUID) -> Loan:
         session,
         LoanDisbursed(**parties(loan), amount=loan.amount, disbursed_on=today, matures_on=loan.matures_on),
     )
-    watching.retest(session, loan)
+    _keep_plan(session, loan)
+    watching.retest(session, loan, "disbursement")
     return loan
 
 
@@ -125,6 +126,16 @@ def plan(loan: Loan) -> list[dict[str, Any]]:
     ]
 
 
+def _keep_plan(session: Session, loan: Loan) -> None:
+    """Write the instalments down as they were agreed, with their days: they fall due as they stand here."""
+    due, rows = NOTHING, []
+    for row in plan(loan):
+        due += row["principal"] + row["interest"]
+        one = {name: row[name] for name in ("number", "due_on", "principal", "interest")}
+        rows.append({"loan_id": loan.id, "institution": loan.institution, **one, "due_in_all": due})
+    bulk.insert_mappings(session, table_of(Instalment), rows)
+
+
 def days_past_due(loan: Loan, today: date) -> int:
     """Days since the first instalment whose principal has not come in; recovered money counts as well."""
     due, received = NOTHING, loan.principal_repaid + loan.recovered
@@ -175,7 +186,7 @@ def _settle(
         ),
     )
     if not recovery.close_if_repaid(session, loan):
-        watching.retest(session, loan)
+        watching.retest(session, loan, "payment")
 
 
 def _demand_coverage(session: Session, loan: Loan) -> None:

@@ -1,6 +1,9 @@
 """Credit's own copies of the register's valuations: only the latest of each asset counts."""
 
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import func, update
@@ -8,18 +11,64 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.credit.actions import watching
-from services.credit.tables import Valuation
-from shared import clock
+from services.credit.tables import Valuation, live_loans_on
+from shared import clock, watchers
+from shared.db import acting_for
 from shared.events.base import encode
 from shared.events.sink import CarbonAssetValued, CreditsIssued, CreditsRetired
+from shared.inbox import Incoming
 
 log = structlog.get_logger(__name__)
 
 
-def remember_valuation(session: Session, event: CarbonAssetValued) -> None:
-    """Keep a valuation unless a later one is known, then test every bank's covenants on the asset."""
+def remember_valuations(session: Session, many: Sequence[Incoming]) -> None:
+    """Keep the valuations that are later than what is known, and test every bank's covenants on their assets."""
+    for part in _apart(session, many):
+        by_asset = {one.event.asset_id: one for one in part}
+        statement = insert(Valuation)
+        kept = session.scalars(
+            statement.on_conflict_do_update(
+                index_elements=["asset_id"],
+                set_={name: statement.excluded[name] for name in _values(part[0].event) if name != "asset_id"},
+                where=Valuation.version < statement.excluded.version,
+            ).returning(Valuation.asset_id),
+            [_values(one.event) for one in part],
+        ).all()
+        for asset_id in set(by_asset).difference(kept):
+            log.info("an older valuation", asset=str(asset_id), version=by_asset[asset_id].event.version)
+        watching.watch_assets(session, {asset_id: by_asset[asset_id] for asset_id in kept})
+
+
+def _apart(session: Session, many: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
+    """Events in order, in parts in which none tests a loan that another of the part tests.
+
+    A loan on two forests is tested with the first one's new value before the second one's comes, as it would be if they
+    came alone: between the two it may be called.
+    """
+    if len(many) == 1:
+        yield many
+        return
+    tested: dict[UUID, set[UUID]] = {one.event.asset_id: set() for one in many}
+    for bank, assets in watchers.banks(session, tested).items():
+        with acting_for(session, bank):
+            for asset_id, loans in live_loans_on(session, assets).items():
+                tested[asset_id] |= loans
+    part: list[Incoming] = []
+    taken: set[UUID] = set()
+    for one in many:
+        touched = {one.event.asset_id} | tested[one.event.asset_id]
+        if part and not taken.isdisjoint(touched):
+            yield part
+            part, taken = [], set()
+        part.append(one)
+        taken |= touched
+    yield part
+
+
+def _values(event: CarbonAssetValued) -> dict[str, Any]:
+    """A valuation as our row of it."""
     data = encode(event)
-    values = {
+    return {
         "asset_id": event.asset_id,
         "valuation_id": event.valuation_id,
         "version": event.version,
@@ -47,18 +96,6 @@ def remember_valuation(session: Session, event: CarbonAssetValued) -> None:
         "received_at": clock.now(),
         **{f"pv_{name}": getattr(event.present_value, name) for name in ("mean", "p05", "p10", "p50", "p90", "p95")},
     }
-    statement = insert(Valuation).values(values)
-    kept = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["asset_id"],
-            set_={name: statement.excluded[name] for name in values if name != "asset_id"},
-            where=Valuation.version < statement.excluded.version,
-        ).returning(Valuation.version)
-    ).first()
-    if kept is None:
-        log.info("an older valuation", asset=str(event.asset_id), version=event.version)
-        return
-    watching.watch_asset(session, event.asset_id)
 
 
 def remember_issuance(session: Session, event: CreditsIssued | CreditsRetired) -> None:

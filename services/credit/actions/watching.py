@@ -1,87 +1,79 @@
-"""Covenants on living collateral: tested on every valuation, payment and lapse; called, cured, or left to default."""
+"""Covenants on living collateral: tested on every valuation, payment and lapse; called, cured, or left to default.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+One loan or a hundred thousand, a test goes the same way: lock, read, compute as columns, write. Each leaves a row in
+covenant_tests.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy.orm import Session
 
-from services.credit.actions import collateral as pledge
-from services.credit.actions import reasons
-from services.credit.actions.collateral import Collateral
-from services.credit.actions.decisions import current_collateral
-from services.credit.actions.endings import let_timers_go, parties
-from services.credit.actions.policy import COVENANTS, Policy, policy
-from services.credit.actions.states import LIVE, move, touch
-from services.credit.formulas import loan_to_value as ltv
-from services.credit.tables import Loan, live_loans_on, locked_loan
-from shared import clock, money, outbox, timers, watchers
+from services.credit.actions import covenants, reasons
+from services.credit.actions.covenants import NEVER, Block, Findings, Forests
+from services.credit.actions.policy import COVENANTS, policy
+from services.credit.actions.states import may_follow
+from services.credit.formulas.covenants import weakest_covers
+from services.credit.tables import (
+    CovenantTest,
+    Loan,
+    LoanHistory,
+    Valuation,
+    contracts_of,
+    debt_service_of,
+    live_loans_on,
+    lock_live,
+    pledges_of,
+    valuations_of,
+)
+from shared import audit, bulk, clock, money, outbox, timers, watchers
+from shared.db import acting_for, table_of, tenant
+from shared.events.base import Event
 from shared.events.credit import MarginCalled, MarginCured
 from shared.events.parts import Reason
+from shared.ids import uuid7
+from shared.inbox import Incoming
+
+#: Loans that are tested together; what is held in memory at once is that many rows.
+BLOCK = 10_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a test of the covenants found."""
-
-    #: None while the collateral cannot be valued, or is worth nothing.
-    loan_to_value: float | None
-    shortfall: Decimal
-    reasons: tuple[Reason, ...]
-
-
-def watch_asset(session: Session, asset_id: UUID) -> None:
-    """Test the covenants of every bank's live loans on an asset that was valued anew."""
-    for _ in watchers.each(session, asset_id):
-        for loan_id in live_loans_on(session, asset_id):
-            loan = locked_loan(session, loan_id)
-            if loan is not None and loan.state in LIVE:
-                retest(session, loan)
+def watch_assets(session: Session, valued: Mapping[UUID, Incoming]) -> None:
+    """Test the covenants of every bank's live loans on assets that were valued anew, each on account of its event."""
+    for bank, assets in watchers.banks(session, valued).items():
+        with acting_for(session, bank):
+            standing = live_loans_on(session, assets)
+            came = {loan_id: valued[asset] for asset in assets for loan_id in standing.get(asset, ())}
+            retest_all(session, list(came), "valuation", came)
 
 
 def watch_clock(session: Session, loan_id: UUID) -> None:
-    """Test the covenants of a loan because a valuation or the policy has run out by itself."""
-    loan = locked_loan(session, loan_id)
-    if loan is not None and loan.state in LIVE:
-        retest(session, loan)
+    """Test the covenants of a loan because a valuation or the policy may have run out by itself."""
+    retest_all(session, [loan_id], "clock")
 
 
-def retest(session: Session, loan: Loan) -> None:
-    """Test the covenants of a locked live loan; call the margin on a breach, or end the call when it is cured."""
-    covenants = policy(clock.today(), COVENANTS)
-    assets = current_collateral(session, loan, pledged=True)
-    found = examine(covenants, loan, assets)
-    loan.loan_to_value = None if found.loan_to_value is None else Decimal(f"{found.loan_to_value:.8f}")
-    loan.shortfall, loan.covenant_reasons = found.shortfall, reasons.as_json(found.reasons)
-    loan.tested_at = clock.now()
-    touch(loan)
-    _set_freshness(session, loan, covenants, assets)
-    if found.reasons and loan.state == "performing":
-        _call(session, loan, found)
-    elif not found.reasons and loan.state == "margin_called":
-        _cure(session, loan, found)
+def retest(session: Session, loan: Loan, cause: str) -> None:
+    """Test the covenants of a locked loan that may just have changed."""
+    session.flush()
+    retest_all(session, [loan.id], cause)
+    session.refresh(loan)
 
 
-def examine(covenants: Policy, loan: Loan, assets: Sequence[Collateral]) -> Finding:
-    """Test a loan against the levels of its contract. What cannot be valued is a breach for the whole balance."""
-    levels = contract(loan)
-    if loan.balance == 0:
-        return Finding(0.0, Decimal("0.00"), ())
-    found = [*pledge.faults(covenants, assets, clock.today()), *_lost_legs(loan)]
-    if any(reason.code.startswith("valuation_") for reason in found):
-        return Finding(None, loan.balance, tuple(found))
-    worth = pledge.value(covenants, assets, levels["quantile"]) if assets else 0.0
-    ratio = ltv.loan_to_value(float(loan.balance), worth)
-    known = ratio if ratio < pledge.LARGEST_RATIO else None
-    # Whoever pays the shortfall, to the fen, has cured the call: it is rounded up, and it is what decides.
-    shortfall = money.yuan_up(ltv.shortfall(float(loan.balance), worth, levels["cure"]))
-    called = loan.state == "margin_called"
-    if ltv.margin_state(ratio, levels["margin"], levels["cure"], called) == "called" and shortfall > 0:
-        found.insert(0, reasons.margin_breached(known, levels["cure" if called else "margin"]))
-    return Finding(known, shortfall, tuple(found))
+def retest_all(
+    session: Session, loan_ids: Sequence[UUID], cause: str, came: Mapping[UUID, Incoming] | None = None
+) -> None:
+    """Test the covenants of this bank's loans, those of them that are live: call the margin on a breach, or end the
+    call when it is cured. `came` names the event on whose account each is tested, where it is not this one's.
+    """
+    ordered = sorted(loan_ids)
+    for start in range(0, len(ordered), BLOCK):
+        _retest(session, ordered[start : start + BLOCK], cause, came or {})
 
 
 def contract(loan: Loan) -> dict[str, Any]:
@@ -96,50 +88,265 @@ def contract(loan: Loan) -> dict[str, Any]:
     }
 
 
-def _lost_legs(loan: Loan) -> list[Reason]:
-    lost = []
-    expiry = loan.cover.expiry
-    if loan.cover.state != "bound" or (expiry is not None and expiry < clock.today()):
-        lost.append(reasons.cover_lapsed(expiry))
-    if loan.guarantee.state == "released":
-        lost.append(reasons.guarantee_released("released"))
-    lost += [
-        reasons.pledge_released(str(asset.asset_id), "released")
-        for asset in loan.assets
-        if asset.pledge_state == "released"
-    ]
-    return lost
+def read(session: Session, loan_ids: Sequence[UUID]) -> tuple[Block, Forests, dict[UUID, Valuation]]:
+    """Loans as columns, with the valuations of what is pledged for them."""
+    loans, pledges = contracts_of(session, loan_ids), pledges_of(session, loan_ids)
+    valuations = valuations_of(session, {row.asset_id for row in pledges})
+    known = covenants.forests(policy(clock.today(), COVENANTS), valuations)
+    return covenants.block(loans, pledges, known), known, valuations
 
 
-def _call(session: Session, loan: Loan, found: Finding) -> None:
-    loan.cure_by = clock.now() + timedelta(days=contract(loan)["days"])
-    move(session, loan, "margin_called", found.reasons[0].code)
-    timers.put(session, "cure", loan.id, loan.cure_by)
-    outbox.put(
-        session,
-        MarginCalled(
-            **parties(loan),
-            balance=loan.balance,
-            loan_to_value=loan.loan_to_value,
-            shortfall=found.shortfall,
-            cure_by=loan.cure_by,
-            reasons=found.reasons,
-        ),
+def debt_service_covers(session: Session, block: Block, known: Forests, on: date) -> tuple[Any, Any]:
+    """Weakest cover of debt service of each loan over its issuance years, and which year that is."""
+    years = covenants.issuance_years(block, known, on)
+    due = debt_service_of(session, [block.ids[place] for place in np.unique(years.owner)]) if len(years.owner) else {}
+    service = np.array(
+        [
+            due.get((block.ids[place], year), np.nan)
+            for place, year in zip(years.owner.tolist(), years.year.tolist(), strict=True)
+        ],
+        dtype=np.float64,
     )
+    return weakest_covers(years.income, service, years.owner, years.year, len(block))
 
 
-def _cure(session: Session, loan: Loan, found: Finding) -> None:
-    assert loan.loan_to_value is not None
-    loan.cure_by = None
-    move(session, loan, "performing", "margin_cured")
-    let_timers_go(session, loan, "cure")
-    outbox.put(session, MarginCured(**parties(loan), balance=loan.balance, loan_to_value=loan.loan_to_value))
+def _retest(session: Session, loan_ids: Sequence[UUID], cause: str, came: Mapping[UUID, Incoming]) -> None:
+    # What the legs tell is written under the lock of the loan, so it is read after that is had.
+    live = lock_live(session, loan_ids)
+    if not live:
+        return
+    block, known, valuations = read(session, live)
+    today = clock.today()
+    found = covenants.examine(block, known, today)
+    test = _Test(session, cause, block, known, valuations, found, debt_service_covers(session, block, known, today))
+    test.write(came)
 
 
-def _set_freshness(session: Session, loan: Loan, covenants: Policy, assets: Sequence[Collateral]) -> None:
-    """A valuation grows stale and a policy ends without anybody telling: test again on the first day after."""
-    days = [day for day in (pledge.fresh_until(covenants, assets), loan.cover.expiry) if day is not None]
-    days = [day for day in days if day >= clock.today()]
-    if days:
-        morning = datetime.combine(min(days) + timedelta(days=1), datetime.min.time(), clock.BUSINESS)
-        timers.put(session, "freshness", loan.id, morning)
+class _Test:
+    """A block that was tested, on its way into the database."""
+
+    def __init__(
+        self,
+        session: Session,
+        cause: str,
+        block: Block,
+        known: Forests,
+        valuations: Mapping[UUID, Valuation],
+        found: Findings,
+        service: tuple[Any, Any],
+    ) -> None:
+        self.session, self.cause, self.block, self.found = session, cause, block, found
+        self.known, self.valuations = known, valuations
+        self.covers, self.weakest = service
+        self.rules = policy(clock.today(), COVENANTS)
+        self.now, self.bank = clock.now(), tenant(session)
+        # A ratio that is unknown has cured nothing, whatever else holds.
+        self.cured = block.called & ~found.broken & ~np.isnan(found.ratio)
+        self.breached = ~block.called & found.broken
+        self.ratios = [None if one != one else Decimal(f"{one:.8f}") for one in found.ratio.tolist()]
+        self.shortfalls = [money.from_fen(one) for one in found.shortfall.tolist()]
+        self.pledges: dict[int, list[int]] = {}
+        for number, owner in enumerate(block.owner.tolist()):
+            self.pledges.setdefault(owner, []).append(number)
+        self.why = {place: self._reasons(place) for place in np.flatnonzero(found.broken).tolist()}
+
+    def write(self, came: Mapping[UUID, Incoming]) -> None:
+        """Write the loans, the tests and what follows from them."""
+        changed = np.flatnonzero(self.breached | self.cured).tolist()
+        self._write_loans(set(changed))
+        self._write_tests()
+        self._set_freshness()
+        causes: dict[Incoming | None, list[int]] = {}
+        for place in changed:
+            causes.setdefault(came.get(self.block.ids[place]), []).append(place)
+        for incoming, places in causes.items():
+            with nullcontext() if incoming is None else incoming.cause(self.session):
+                self._tell(places)
+
+    def _write_loans(self, changed: set[int]) -> None:
+        rows = []
+        for place, row in enumerate(self.block.loans):
+            state, steps, cure_by = row.state, row.steps, row.cure_by
+            if place in changed:
+                state, steps = self._following(place), steps + 1
+                cure_by = self._cure_by(place) if self.breached[place] else None
+            why = self.why.get(place)
+            told = bulk.Json("[]" if why is None else json.dumps(reasons.as_json(why), ensure_ascii=False))
+            rows.append(
+                (row.id, state, steps, self.ratios[place], self.shortfalls[place], told, self.now, self.now, cure_by)
+            )
+        columns = ("state", "steps", "loan_to_value", "shortfall", "covenant_reasons", "tested_at", "updated_at")
+        bulk.update(self.session, table_of(Loan), "id", (*columns, "cure_by"), rows)
+
+    def _write_tests(self) -> None:
+        coefficients = self.rules.digest_of(COVENANTS)
+        minimum, found, block = self.rules["minimum_debt_service_cover"], self.found, self.block
+        values, limits, fresh = found.value.tolist(), found.limit.tolist(), found.fresh_until.tolist()
+        pledged = [
+            f'{{"asset_id":"{asset}","version":{version},"tonnes":{tonnes},"state":"{state}"}}'
+            for asset, version, tonnes, state in zip(
+                block.asset_ids,
+                self.known.version[block.forest].tolist(),
+                block.tonnes.tolist(),
+                block.pledge_states,
+                strict=True,
+            )
+        ]
+        rows = []
+        for place, row in enumerate(block.loans):
+            cover, why = self.covers[place], self.why.get(place, ())
+            codes = [one.code for one in why]
+            if cover < minimum:
+                codes.append("debt_service_short")
+            unknown = bool(found.unvalued[place])
+            value = values[place]
+            rows.append(
+                (
+                    row.id,
+                    uuid7(),
+                    self.bank,
+                    self.now,
+                    self.cause,
+                    "unknown" if unknown else "broken" if codes else "kept",
+                    bulk.Json(json.dumps(codes)) if codes else _NONE,
+                    money.from_fen(row.balance),
+                    row.quantile,
+                    None if value != value else money.yuan(value),
+                    None if unknown else self.ratios[place],
+                    Decimal(f"{limits[place]:.8f}"),
+                    self.shortfalls[place],
+                    _day(fresh[place]),
+                    row.cover_state,
+                    row.cover_until,
+                    row.guarantee_state,
+                    Decimal(f"{cover:.8f}") if np.isfinite(cover) else None,
+                    int(self.weakest[place]) or None,
+                    bulk.Json(f"[{','.join(pledged[one] for one in self.pledges.get(place, ()))}]"),
+                    coefficients,
+                )
+            )
+        bulk.insert_rows(self.session, table_of(CovenantTest), _COLUMNS, rows)
+
+    def _set_freshness(self) -> None:
+        """A valuation grows stale and a policy ends without anybody telling: test again on the first day after.
+
+        A timer that rings earlier stays as it is. It will find nothing and set the next one, once in the life of a
+        valuation, where moving it would be one more row with every test.
+        """
+        today, due = clock.today().toordinal(), {}
+        for place, row in enumerate(self.block.loans):
+            days = [int(self.found.fresh_until[place]), int(self.block.cover_until[place])]
+            days = [day for day in days if day >= today]
+            if days:
+                after = date.fromordinal(min(days) + 1)
+                morning = datetime.combine(after, datetime.min.time(), clock.BUSINESS)
+                if row.looked_at is None or row.looked_at > morning:
+                    due[row.id] = morning
+        timers.put_all(self.session, "freshness", due)
+
+    def _tell(self, places: Sequence[int]) -> None:
+        """Write down and publish which loans were called and which are cured."""
+        block, session = self.block, self.session
+        history: list[dict[str, Any]] = []
+        events: list[Event] = []
+        calls: dict[UUID, datetime] = {}
+        for place in places:
+            row, following = block.loans[place], self._following(place)
+            assert may_follow(row.state, following)
+            reason = self.why[place][0].code if self.breached[place] else "margin_cured"
+            history.append(
+                {
+                    "loan_id": row.id,
+                    "number": row.steps + 1,
+                    "institution": self.bank,
+                    "from_state": row.state,
+                    "to_state": following,
+                    "at": self.now,
+                    "actor": session.info.get("actor", "system"),
+                    "reason": reason[:64],
+                    "comment": "",
+                }
+            )
+            audit.record(session, f"loan_{following}", row.id, before=row.state, reason=reason[:64])
+            about = {"loan_id": row.id, "bank": self.bank, "insurer": row.insurer, "guarantor": row.guarantor}
+            balance, ratio = money.from_fen(row.balance), self.ratios[place]
+            if self.breached[place]:
+                calls[row.id] = self._cure_by(place)
+                events.append(
+                    MarginCalled(
+                        **about,
+                        balance=balance,
+                        loan_to_value=ratio,
+                        shortfall=self.shortfalls[place],
+                        cure_by=calls[row.id],
+                        reasons=tuple(self.why[place]),
+                    )
+                )
+            else:
+                assert ratio is not None
+                events.append(MarginCured(**about, balance=balance, loan_to_value=ratio))
+        bulk.insert_mappings(session, table_of(LoanHistory), history)
+        timers.put_all(session, "cure", calls)
+        timers.cancel_all(session, "cure", [block.ids[place] for place in places if self.cured[place]])
+        outbox.put_all(session, events)
+
+    def _following(self, place: int) -> str:
+        return "margin_called" if self.breached[place] else "performing"
+
+    def _cure_by(self, place: int) -> datetime:
+        return self.now + timedelta(days=self.block.loans[place].cure_days)
+
+    def _reasons(self, place: int) -> list[Reason]:
+        """What is broken, in words: the margin first, as it decides how much is asked for."""
+        found, block, row = self.found, self.block, self.block.loans[place]
+        why = []
+        if found.margin_broken[place]:
+            ratio = float(found.ratio[place])
+            why.append(reasons.margin_breached(None if ratio != ratio else ratio, float(found.limit[place])))
+        for number in self.pledges.get(place, ()):
+            if found.fault[number]:
+                why.append(_fault(block.asset_ids[number], self.valuations.get(block.asset_ids[number])))
+        if found.cover_lost[place]:
+            why.append(reasons.cover_lapsed(row.cover_until))
+        if found.guarantee_lost[place]:
+            why.append(reasons.guarantee_released("released"))
+        for number in self.pledges.get(place, ()):
+            if block.released[number]:
+                why.append(reasons.pledge_released(str(block.asset_ids[number]), "released"))
+        return why
+
+
+_NONE = bulk.Json("[]")
+_COLUMNS = (
+    "loan_id",
+    "id",
+    "institution",
+    "at",
+    "cause",
+    "verdict",
+    "broken",
+    "balance",
+    "quantile",
+    "value",
+    "loan_to_value",
+    "limit_loan_to_value",
+    "shortfall",
+    "fresh_until",
+    "cover_state",
+    "cover_until",
+    "guarantee_state",
+    "debt_service_cover",
+    "debt_service_year",
+    "pledges",
+    "coefficients",
+)
+
+
+def _fault(asset_id: UUID, valuation: Valuation | None) -> Reason:
+    if valuation is None:
+        return reasons.valuation_missing(str(asset_id))
+    return reasons.valuation_stale(str(asset_id), valuation.as_of.isoformat(), valuation.valid_until.isoformat())
+
+
+def _day(ordinal: int) -> date | None:
+    return None if ordinal == NEVER else date.fromordinal(ordinal)

@@ -309,18 +309,6 @@ def locked_loan(session: Session, loan_id: UUID) -> Loan | None:
     return session.get(Loan, loan_id, with_for_update=True, populate_existing=True)
 
 
-def live_loans_on(session: Session, asset_id: UUID) -> list[UUID]:
-    """Ids, in order, of this bank's loans that stand on an asset and whose covenants are tested."""
-    return list(
-        session.scalars(
-            select(Loan.id)
-            .join(LoanAsset, LoanAsset.loan_id == Loan.id)
-            .where(LoanAsset.asset_id == asset_id, Loan.state.in_(("performing", "margin_called")))
-            .order_by(Loan.id)
-        )
-    )
-
-
 #: States in which a loan takes room in the bank's book.
 IN_BOOK = (
     "structuring",
