@@ -108,12 +108,7 @@ def left(database: Database, loans: list[UUID], names: dict[str, str]) -> Any:
     return whole
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loans=LOANS, events=EVENTS, copied=st.booleans())
 def test_a_block_leaves_exactly_what_one_by_one_leaves(
     lent: Story, loans: list[Any], events: list[Any], copied: bool
