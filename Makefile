@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS := 1
 .PHONY: help setup demo up doctor test test-browser check fix docs bench clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: .venv/ready ## make the virtual environment from the lock (the other targets do it by themselves)
 
