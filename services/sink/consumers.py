@@ -29,7 +29,7 @@ from shared.spreadsheets import Row
 from shared.timers import TimerHandler
 
 #: Rows of an import in one transaction: few enough to commit often, many enough to check together.
-IMPORTED_AT_ONCE = 100
+IMPORTED_AT_ONCE = 500
 #: Rows read in one transaction where few of them can go in.
 READ_AT_ONCE = 2000
 
@@ -82,19 +82,21 @@ def import_step(session: Session, job: Job) -> None:
     if imports.unfold(session, one, job):
         return
     readable: list[tuple[int, AssetFacts]] = []
+    refused: list[tuple[int, imports.Errors]] = []
     last, read, ended = None, 0, True
     for row in imports.rows(session, one, job):
         last, read = row, read + 1
         if not row.blank:
             facts, errors = _facts_of(row, one.reading)
             if facts is None:
-                imports.refuse(session, one, job, row.number, errors)
+                refused.append((row.number, errors))
             else:
                 readable.append((row.number, facts))
         if len(readable) == IMPORTED_AT_ONCE or read == READ_AT_ONCE:
             ended = False
             break
-    imports.take(session, one, job, readable)
+    refused += imports.take(session, one, job, readable)
+    imports.refuse(session, one, job, sorted(refused))
     imports.move_on(session, one, job, last, read, ended)
 
 

@@ -7,11 +7,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from services.sink.actions.assets import AssetFacts, import_assets
 from services.sink.actions.projects import advance_project, enter_project
+from services.sink.actions.valuations import Newcomer
 from services.sink.tables import Asset
 from shared import clock
+from shared.errors import RefusalError
 from shared.events.base import REGISTRY, decode
 from shared.events.credit import LoanAccepted
 from shared.events.parts import PledgedAsset
@@ -77,11 +80,16 @@ def facts(place: int = 0, **changes: Any) -> AssetFacts:
 def forests(database: Database, sealed: Any, count: int = 1, **changes: Any) -> list[Asset]:
     """Register and value forests for the bureau."""
     with sealed(database.sessions, BUREAU) as session:
-        entered = import_assets(session, [facts(place, **changes) for place in range(count)])
-    assert all(isinstance(one, Asset) for one in entered), entered
-    made = [one for one in entered if isinstance(one, Asset)]
+        made = imported(session, [facts(place, **changes) for place in range(count)])
     in_a_project(database, sealed, [one for one in made if one.programme == "ccer"])
     return made
+
+
+def imported(session: Session, many: Sequence[AssetFacts]) -> list[Asset]:
+    """Register and value forests, every one of them, and read them."""
+    entered = import_assets(session, many)
+    assert not [one for one in entered if isinstance(one, RefusalError)], entered
+    return [session.get_one(Asset, one.id) for one in entered if isinstance(one, Newcomer)]
 
 
 def in_a_project(database: Database, sealed: Any, assets: Sequence[Asset]) -> UUID | None:

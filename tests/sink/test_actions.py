@@ -16,7 +16,7 @@ from services.sink.actions.pledges import place_pledges
 from services.sink.actions.prices import decide_curve, propose_curve
 from services.sink.actions.reversals import Loss, report_county_reversal, report_reversal
 from services.sink.actions.units import OriginError, issue_credits, retire_credits
-from services.sink.actions.valuations import NoMethodError, reproduce, request_valuation
+from services.sink.actions.valuations import Newcomer, NoMethodError, reproduce, request_valuation
 from services.sink.consumers import DOOR
 from services.sink.tables import Asset, Valuation
 from shared import audit, clock, jobs
@@ -32,7 +32,7 @@ from shared.events.sink import (
 from shared.jobs import Job
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, published
-from tests.sink.examples import accepted, facts, forests, read_asset, square, story, years_from_today
+from tests.sink.examples import accepted, facts, forests, imported, read_asset, square, story, years_from_today
 
 CURVE = {
     "name": "autumn",
@@ -88,9 +88,9 @@ def test_parcels_that_share_a_border_are_neighbours(sink_db: Database, sealed: A
 def test_of_two_overlapping_parcels_in_one_import_the_first_goes_in(sink_db: Database, sealed: Any) -> None:
     with sealed(sink_db.sessions, BUREAU) as session:
         first, second, third = import_assets(session, [facts(0), facts(0, name="again"), facts(1)])
-    assert isinstance(first, Asset)
+    assert isinstance(first, Newcomer)
     assert isinstance(second, OverlapError)
-    assert isinstance(third, Asset)
+    assert isinstance(third, Newcomer)
 
 
 def test_a_reference_stands_once_in_a_register(sink_db: Database, sealed: Any) -> None:
@@ -172,9 +172,7 @@ def test_a_valuation_carries_everything_an_underwriter_needs(sink_db: Database, 
 
 def test_a_forest_ahead_of_its_curve_brings_no_fewer_tonnes_than_one_behind_it(sink_db: Database, sealed: Any) -> None:
     with sealed(sink_db.sessions, BUREAU) as session:
-        poor, good = import_assets(session, [facts(0, volume_m3_ha=Decimal(5)), facts(1, volume_m3_ha=Decimal(25))])
-    assert isinstance(poor, Asset)
-    assert isinstance(good, Asset)
+        poor, good = imported(session, [facts(0, volume_m3_ha=Decimal(5)), facts(1, volume_m3_ha=Decimal(25))])
     assert 0 < poor.forecast_tonnes < good.forecast_tonnes
 
 

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
-from services.sink.actions.assets import import_assets
 from services.sink.actions.reversals import Loss, report_reversal
 from services.sink.actions.units import issue_credits
 from services.sink.tables import Asset, BufferPool, ReplacementDuty
@@ -16,7 +15,7 @@ from shared import clock, schema
 from shared.events.sink import CreditsCancelled
 from tests.conftest import Database, make_database
 from tests.harness import BUREAU, body, client, published
-from tests.sink.examples import facts, read_asset, years_from_today
+from tests.sink.examples import facts, imported, read_asset, years_from_today
 from tests.sink.test_ledger import by_account, forest
 from tests.sink.test_register import insert, required
 
@@ -120,8 +119,7 @@ def test_a_harvest_is_avoidable_and_a_fire_is_not_unless_the_report_says_so(
 def test_pools_of_programmes_and_registrars_are_apart(sink_db: Database, sealed: Any) -> None:
     issued(sink_db, sealed, 90)
     with sealed(sink_db.sessions, BUREAU) as session:
-        (gold,) = import_assets(session, [facts(700, programme="gold_standard", crediting_from=years_from_today(-3))])
-        assert isinstance(gold, Asset)
+        (gold,) = imported(session, [facts(700, programme="gold_standard", crediting_from=years_from_today(-3))])
         issue_credits(session, gold.id, "gold", gold.crediting_from, clock.today(), Decimal(80))
     duty = lose(sink_db, sealed, gold, "1")
     assert (duty.buffer_tonnes, duty.duty_tonnes) == (20, 80)

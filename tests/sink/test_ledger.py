@@ -18,7 +18,6 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from services.sink.actions import ledger
-from services.sink.actions.assets import import_assets
 from services.sink.actions.pledges import (
     enforce_pledges,
     freeze_pledges,
@@ -32,7 +31,7 @@ from shared import clock
 from shared.errors import RefusalError
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, OTHER_BANK
-from tests.sink.examples import accepted, facts, forests, in_a_project, read_asset, years_from_today
+from tests.sink.examples import accepted, facts, forests, imported, in_a_project, read_asset, years_from_today
 
 ZERO = Decimal(0)
 _places = count(100)
@@ -41,8 +40,7 @@ _places = count(100)
 def forest(database: Database, sealed: Any) -> Asset:
     """A forest on ground of its own whose units of the last three years can be issued."""
     with sealed(database.sessions, BUREAU) as session:
-        (asset,) = import_assets(session, [facts(next(_places), crediting_from=years_from_today(-3))])
-    assert isinstance(asset, Asset)
+        (asset,) = imported(session, [facts(next(_places), crediting_from=years_from_today(-3))])
     in_a_project(database, sealed, [asset])
     return asset
 

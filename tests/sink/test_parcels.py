@@ -12,9 +12,8 @@ from shapely import Polygon
 from shapely.geometry import shape
 
 from services.sink.actions import geometry
-from services.sink.actions.assets import register_assets
+from services.sink.actions.assets import OverlapError, import_assets
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.tables import Asset
 from shared import clock
 from shared.errors import InvalidError
 from tests.conftest import Database
@@ -294,8 +293,8 @@ def test_a_border_is_shared_and_ground_is_not(
 ) -> None:
     body(bureau.post("/v1/assets", asset_request(0)), 201)
     with sealed(sink_db.sessions, "bureau-elsewhere") as session:
-        (entered,) = register_assets(session, [facts(geometry=ground)])
-        assert isinstance(entered, Asset) == registered
+        (entered,) = import_assets(session, [facts(geometry=ground)])
+        assert isinstance(entered, OverlapError) != registered
 
 
 @settings(deadline=None, max_examples=60)
@@ -303,10 +302,10 @@ def test_a_border_is_shared_and_ground_is_not(
 def test_of_many_parcels_at_once_those_go_in_that_would_one_by_one(boxes: list[tuple[int, int, int]]) -> None:
     grounds = [drawn((x, y), (x + side, y), (x + side, y + side), (x, y + side)) for x, y, side in boxes]
     parcels = [geometry.parcel(ground, P) for ground in grounds]
-    neighbours = geometry.neighbours(parcels)
+    pairs = geometry.crossings(parcels).tolist()
     for number, parcel in enumerate(parcels):
         expected = {other for other in range(number) if parcel.degrees.intersects(parcels[other].degrees)}
-        assert neighbours[number] == expected
+        assert {other for later, other in pairs if later == number} == expected
         for other in expected:
             shared = geometry.overlap_m2(parcel, parcels[other])
             assert math.isclose(

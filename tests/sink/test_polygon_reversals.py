@@ -6,15 +6,13 @@ from typing import Any
 
 import pytest
 
-from services.sink.actions.assets import import_assets
 from services.sink.actions.reversals import report_polygon_reversal
-from services.sink.tables import Asset
 from shared import clock
 from shared.errors import ConflictError, InvalidError
 from shared.events.sink import CarbonAssetValued, ReversalReported
 from tests.conftest import Database
 from tests.harness import BUREAU, body, client, published
-from tests.sink.examples import SIDE, facts, forests, read_asset, square
+from tests.sink.examples import SIDE, facts, forests, imported, read_asset, square
 
 
 def box(west: float, south: float, east: float, north: float) -> dict[str, Any]:
@@ -74,8 +72,7 @@ def test_a_forest_with_a_hole_is_spared_where_nothing_of_it_stands(sink_db: Data
     ring = square()["coordinates"][0]
     hole = [[112.004, 39.204], [112.004, 39.206], [112.006, 39.206], [112.006, 39.204], [112.004, 39.204]]
     with sealed(sink_db.sessions, BUREAU) as session:
-        (asset,) = import_assets(session, [facts(geometry={"type": "Polygon", "coordinates": [ring, hole]})])
-    assert isinstance(asset, Asset)
+        imported(session, [facts(geometry={"type": "Polygon", "coordinates": [ring, hole]})])
     with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(ConflictError, match="no forest"):
         report_polygon_reversal(
             session, "fire", clock.today(), box(112.0045, 39.2045, 112.0055, 39.2055), Decimal("0.5")

@@ -8,19 +8,20 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, column, select, values
-from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, INTEGER
+import numpy as np
+from sqlalchemy import Text, cast, select, text
 from sqlalchemy.orm import Session
 
 from services.sink.actions import geometry
 from services.sink.actions.geometry import M2_PER_HA, Parcel
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.valuations import basis, species_shares, value_assets
+from services.sink.actions.valuations import Newcomer, basis, enter_reckoned, reckoned, species_shares
 from services.sink.formulas.growth import locality_excess
 from services.sink.formulas.parcels import planting_density, tolerated_overlap
-from services.sink.tables import Asset, AssetImportParcel, Planting
-from shared import audit, clock, outbox
-from shared.db import tenant
+from services.sink.tables import Asset, AssetImportParcel
+from services.sink.tables.base import EXTENT
+from shared import audit, bulk, clock, outbox
+from shared.db import table_of, tenant
 from shared.errors import ConflictError, InvalidError, RefusalError
 from shared.events.sink import AssetRegistered
 from shared.ids import uuid7
@@ -89,42 +90,58 @@ class AssetFacts:
 
 def register_asset(session: Session, facts: AssetFacts) -> Asset:
     """Enter one forest into the caller's register, or refuse it with the field that is wrong."""
-    (entered,) = register_assets(session, [facts])
-    if isinstance(entered, RefusalError):
-        raise entered
-    session.flush()
-    return entered
-
-
-def register_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
-    """Enter forests into the caller's register; what cannot go in is refused one by one and leaves no trace."""
     p = PARAMETERS.at(clock.today())
     lock_register(session)
-    return [
-        one if isinstance(one, RefusalError) else _enter(session, facts, one, p)
-        for facts, one in zip(many, _judged(session, many, p), strict=True)
+    (ground,) = _judged(session, [facts], p)
+    if isinstance(ground, RefusalError):
+        raise ground
+    asset = Asset(**_row(session, facts, ground, p) | {"geometry": ground.geojson()})
+    session.add(asset)
+    outbox.put(session, _entered(session, asset))
+    session.flush()
+    return asset
+
+
+def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Newcomer | RefusalError]:
+    """Enter forests into the caller's register and value each at once, in a handful of statements however many.
+
+    What cannot go in is refused one by one and leaves no trace; one that cannot be valued stays registered, without a
+    valuation.
+    """
+    p = PARAMETERS.at(clock.today())
+    lock_register(session)
+    judged = [
+        ground if isinstance(ground, RefusalError) else Newcomer(**_row(session, facts, ground, p))
+        for facts, ground in zip(many, _judged(session, many, p), strict=True)
     ]
+    entered = [one for one in judged if isinstance(one, Newcomer)]
+    if entered:
+        registered = [_entered(session, one) for one in entered]
+        valuations = reckoned(session, entered, "registration", basis(session, tenant(session)))
+        bulk.insert_mappings(session, table_of(Asset), [vars(one) for one in entered])
+        outbox.put_all(session, [*registered, *enter_reckoned(session, entered, valuations)])
+    return judged
 
 
 def check_assets(session: Session, many: Sequence[AssetFacts], import_id: UUID) -> list[Parcel | RefusalError]:
     """Judge forests as if they were registered behind what this import was found right before; nothing goes in."""
     judged = _judged(session, many, PARAMETERS.at(clock.today()), import_id)
-    for facts, one in zip(many, judged, strict=True):
-        if isinstance(one, Parcel):
-            west, south, east, north = one.bounds
-            session.add(
-                AssetImportParcel(
-                    id=uuid7(),
-                    import_id=import_id,
-                    institution=tenant(session),
-                    reference=facts.reference,
-                    geometry=one.geojson(),
-                    min_longitude=west,
-                    min_latitude=south,
-                    max_longitude=east,
-                    max_latitude=north,
-                )
-            )
+    bulk.insert_mappings(
+        session,
+        table_of(AssetImportParcel),
+        [
+            {
+                "id": uuid7(),
+                "import_id": import_id,
+                "institution": tenant(session),
+                "reference": facts.reference,
+                "geometry": one.text,
+                **_extent(one),
+            }
+            for facts, one in zip(many, judged, strict=True)
+            if isinstance(one, Parcel)
+        ],
+    )
     return judged
 
 
@@ -132,45 +149,30 @@ def _judged(
     session: Session, many: Sequence[AssetFacts], p: InForce, import_id: UUID | None = None
 ) -> list[Parcel | RefusalError]:
     """The ground of each forest that can go in, and of each other why it cannot."""
-    parcels: dict[int, Parcel] = {}
-    refusals: dict[int, RefusalError] = {}
-    for number, facts in enumerate(many):
-        try:
-            parcels[number] = _checked(facts, p)
-        except RefusalError as error:
-            refusals[number] = error
+    judged: list[Parcel | RefusalError] = []
+    for facts, ground in zip(many, geometry.parcels([facts.geometry for facts in many], p), strict=True):
+        judged.append((_fault(facts, ground, p) or ground) if isinstance(ground, Parcel) else ground)
+    parcels = {number: one for number, one in enumerate(judged) if isinstance(one, Parcel)}
     known = _known_references(session, [facts.reference for facts in many if facts.reference], import_id)
     taken = overlapping_the_register(session, parcels, p, import_id)
-    numbers = list(parcels)
-    earlier = dict(zip(numbers, geometry.neighbours([parcels[n] for n in numbers]), strict=True))
+    earlier = _overlapping_each_other(parcels, p)
     accepted: set[int] = set()
-    judged: list[Parcel | RefusalError] = []
-    for number, facts in enumerate(many):
-        refusal = refusals.get(number)
-        if refusal is None and facts.reference in known:
-            refusal = KnownError(
-                f"the reference {facts.reference} is in the register already",
-                same=known[facts.reference].covers_the_same(parcels[number]),
+    for number, ground in parcels.items():
+        reference = many[number].reference
+        if reference in known:
+            judged[number] = KnownError(
+                f"the reference {reference} is in the register already",
+                same=known[reference].covers_the_same(ground),
             )
-        if refusal is None and (number in taken or _overlaps(number, earlier, numbers, accepted, parcels, p)):
-            refusal = OverlapError("the polygon overlaps ground that is in the register already", errors=[_GEOMETRY])
-        if refusal is not None:
-            judged.append(refusal)
-            continue
-        accepted.add(number)
-        if facts.reference:
-            known[facts.reference] = parcels[number]
-        judged.append(parcels[number])
+        elif number in taken or not accepted.isdisjoint(earlier[number]):
+            judged[number] = OverlapError(
+                "the polygon overlaps ground that is in the register already", errors=[_GEOMETRY]
+            )
+        else:
+            accepted.add(number)
+            if reference:
+                known[reference] = ground
     return judged
-
-
-def import_assets(session: Session, many: Sequence[AssetFacts]) -> list[Asset | RefusalError]:
-    """Enter forests and value each at once; one that cannot be valued stays registered, without a valuation."""
-    # First, so that nothing is asked of the database between an asset and its valuation: each is one row to insert.
-    on = basis(session, tenant(session))
-    entered = register_assets(session, many)
-    value_assets(session, [one for one in entered if isinstance(one, Asset)], "registration", on)
-    return entered
 
 
 def least_plot_m2(planted_year: int, p: InForce) -> int:
@@ -179,50 +181,49 @@ def least_plot_m2(planted_year: int, p: InForce) -> int:
     return smallest["started_2019_or_earlier" if planted_year <= _OLDER_PROJECTS else "general"]
 
 
-def _checked(facts: AssetFacts, p: InForce) -> Parcel:
-    """Read the ground and see that the facts can be true."""
+def _fault(facts: AssetFacts, parcel: Parcel, p: InForce) -> InvalidError | None:
+    """What of the facts cannot be true."""
     today = clock.today()
-    parcel = geometry.parcel(facts.geometry, p)
     least = least_plot_m2(facts.planted_year, p)
     if parcel.smallest_part_m2 < least:
-        raise _invalid(
+        return _invalid(
             "/geometry",
             f"a continuous plot has {parcel.smallest_part_m2:.0f} m2; the programme asks for {least} m2 at least",
         )
     if parcel.area_m2 > p["register.largest_parcel"] * M2_PER_HA:
-        raise _invalid(
+        return _invalid(
             "/geometry", f"the parcel is greater than {p['register.largest_parcel']} ha; is the scale right?"
         )
     if facts.kind == "forest" and not facts.species:
-        raise _invalid("/species", "a forest has at least one species")
+        return _invalid("/species", "a forest has at least one species")
     if facts.species and sum(share["share"] for share in facts.species) != 1:
-        raise _invalid("/species", "the shares of a mix sum to 1")
+        return _invalid("/species", "the shares of a mix sum to 1")
     if len({share["species"] for share in facts.species}) != len(facts.species):
-        raise _invalid("/species", "each species stands once in a mix")
+        return _invalid("/species", "each species stands once in a mix")
     routes = {p[f"species.{share['species']}"]["route"] for share in facts.species}
     if "crown_cover" in routes and facts.crown_cover is None:
-        raise _invalid("/crown_cover", "shrubs are measured by their crown cover")
+        return _invalid("/crown_cover", "shrubs are measured by their crown cover")
     if facts.planted_year > today.year:
-        raise _invalid("/planted_year", "lies in the future")
+        return _invalid("/planted_year", "lies in the future")
     if facts.survival <= 0:
-        raise _invalid("/survival", "nothing that stands can be registered")
+        return _invalid("/survival", "nothing that stands can be registered")
     if (facts.measured_on or today) > today:
-        raise _invalid("/measured_on", "lies in the future")
+        return _invalid("/measured_on", "lies in the future")
     if facts.measured_on and facts.measured_on.year < facts.planted_year:
-        raise _invalid("/measured_on", "lies before the planting")
+        return _invalid("/measured_on", "lies before the planting")
     if facts.owner and _IDENTITY_NUMBER.fullmatch(facts.owner):
-        raise _invalid("/owner", "looks like a person's identity number; give a key of your own files")
+        return _invalid("/owner", "looks like a person's identity number; give a key of your own files")
     if (facts.row_spacing_m is None) != (facts.plant_spacing_m is None):
-        raise _invalid("/row_spacing_m", "a planting grid has two spacings; give both or none")
+        return _invalid("/row_spacing_m", "a planting grid has two spacings; give both or none")
     if facts.title_until <= today:
-        raise _invalid("/title_until", "the title has ended")
+        return _invalid("/title_until", "the title has ended")
     if facts.crediting_until <= max(today, facts.crediting_from or today):
-        raise _invalid("/crediting_until", "the crediting period has ended or ends before it begins")
+        return _invalid("/crediting_until", "the crediting period has ended or ends before it begins")
     if facts.crediting_from and facts.crediting_from.year < facts.planted_year:
-        raise _invalid("/crediting_from", "lies before the planting")
+        return _invalid("/crediting_from", "lies before the planting")
     if facts.project_area_ha is not None and float(facts.project_area_ha) * M2_PER_HA < parcel.area_m2 * 0.999:
-        raise _invalid("/project_area_ha", "a project is no smaller than its parcel")
-    return parcel
+        return _invalid("/project_area_ha", "a project is no smaller than its parcel")
+    return None
 
 
 def _known_references(session: Session, references: Sequence[str], import_id: UUID | None) -> dict[str | None, Parcel]:
@@ -230,18 +231,19 @@ def _known_references(session: Session, references: Sequence[str], import_id: UU
     if not references:
         return {}
     mine = [
-        select(Asset.reference, Asset.geometry).where(
+        select(Asset.reference, cast(Asset.geometry, Text)).where(
             Asset.registrar == tenant(session), Asset.reference.in_(references)
         )
     ]
     if import_id is not None:
         checked = AssetImportParcel
         mine.append(
-            select(checked.reference, checked.geometry).where(
+            select(checked.reference, cast(checked.geometry, Text)).where(
                 checked.import_id == import_id, checked.reference.in_(references)
             )
         )
-    return {reference: geometry.stored_parcel(stored) for query in mine for reference, stored in session.execute(query)}
+    stored = [row for query in mine for row in session.execute(query)]
+    return dict(zip((row[0] for row in stored), geometry.stored_parcels([row[1] for row in stored]), strict=True))
 
 
 def lock_register(session: Session) -> None:
@@ -258,136 +260,145 @@ def overlapping_the_register(
     """
     if not parcels:
         return set()
-    found: set[int] = set()
-    queries = [_touching(parcels, Asset), _touching(parcels, Planting)]
-    if import_id is not None:
-        queries.append(_touching(parcels, AssetImportParcel).where(AssetImportParcel.import_id == import_id))
-    for query in queries:
-        for number, stored in session.execute(query):
-            if number not in found and _too_much(parcels[number], geometry.stored_parcel(stored), p):
-                found.add(number)
-    return found
-
-
-def _touching(parcels: Mapping[int, Parcel], table: type[Asset | AssetImportParcel | Planting]) -> Select[Any]:
-    """One statement for all: the extents of the newcomers joined with those of a table."""
-    extents = values(
-        column("number", INTEGER),
-        *(column(side, DOUBLE_PRECISION) for side in ("west", "south", "east", "north")),
-        name="extents",
-    ).data([(number, *parcel.bounds) for number, parcel in parcels.items()])
-    return select(extents.c.number, table.geometry).join(
-        table,
-        and_(
-            table.min_longitude < extents.c.east,
-            table.max_longitude > extents.c.west,
-            table.min_latitude < extents.c.north,
-            table.max_latitude > extents.c.south,
-        ),
+    extents = [(number, *parcel.bounds) for number, parcel in parcels.items()]
+    asked = dict(
+        zip(("numbers", "wests", "souths", "easts", "norths"), map(list, zip(*extents, strict=True)), strict=True)
     )
+    if import_id is None:
+        near = session.execute(text(_NEAR), asked).all()
+    else:
+        near = session.execute(text(_NEAR_A_DRY_RUN), asked | {"import_id": import_id}).all()
+    stored = geometry.stored_parcels([row.geometry for row in near])
+    mine = [parcels[row.number] for row in near]
+    return {row.number for row, much in zip(near, _too_much(mine, stored, p), strict=True) if much}
 
 
-def _overlaps(
-    number: int,
-    earlier: Mapping[int, set[int]],
-    numbers: Sequence[int],
-    accepted: set[int],
-    parcels: Mapping[int, Parcel],
-    p: InForce,
-) -> bool:
-    """Whether a parcel overlaps one that was accepted just before it."""
-    others = (numbers[position] for position in earlier[number])
-    return any(other in accepted and _too_much(parcels[number], parcels[other], p) for other in others)
+_NEWCOMERS = (
+    "unnest(CAST(:numbers AS integer[]), CAST(:wests AS float[]), CAST(:souths AS float[]), CAST(:easts AS float[]),"
+    " CAST(:norths AS float[])) AS n (number, west, south, east, north)"
+)
+#: A border in common is no ground in common: the first line goes by the index, the second is exact.
+_MEETS = f"""{EXTENT} && box(point(n.west, n.south), point(n.east, n.north))
+   AND min_longitude < n.east AND max_longitude > n.west AND min_latitude < n.north AND max_latitude > n.south"""
+_NEAR_IN = "SELECT n.number, geometry::text AS geometry FROM {0}, " + f"{_NEWCOMERS} WHERE {_MEETS}"  # noqa: S608 - no value
+_NEAR = f"{_NEAR_IN.format('assets')} UNION ALL {_NEAR_IN.format('plantings')}"
+#: Whose rows are private is looked at before any operator that might tell of them, so here no index of boxes serves.
+_NEAR_A_DRY_RUN = f"""{_NEAR} UNION ALL
+    SELECT n.number, geometry::text FROM asset_import_parcels, {_NEWCOMERS},
+           (SELECT max(max_latitude - min_latitude) AS height FROM asset_import_parcels
+             WHERE import_id = :import_id) AS tallest
+     WHERE import_id = :import_id AND min_latitude < n.north AND min_latitude > n.south - height
+       AND max_latitude > n.south AND min_longitude < n.east AND max_longitude > n.west"""  # noqa: S608 - no value in it
+
+
+def _overlapping_each_other(parcels: Mapping[int, Parcel], p: InForce) -> dict[int, set[int]]:
+    """For each parcel those before it that it shares more ground with than a common border explains."""
+    numbers, grounds = list(parcels), list(parcels.values())
+    earlier: dict[int, set[int]] = {number: set() for number in numbers}
+    pairs = geometry.crossings(grounds)
+    mine, others = ([grounds[place] for place in side] for side in (pairs[:, 0], pairs[:, 1]))
+    for (later, before), much in zip(pairs.tolist(), _too_much(mine, others, p), strict=True):
+        if much:
+            earlier[numbers[later]].add(numbers[before])
+    return earlier
 
 
 def same_ground(one: Parcel, other: Parcel) -> bool:
     """Whether two parcels share more ground than a common border explains."""
-    return _too_much(one, other, PARAMETERS.at(clock.today()))
+    return _too_much([one], [other], PARAMETERS.at(clock.today()))[0]
 
 
-def _too_much(one: Parcel, other: Parcel, p: InForce) -> bool:
+def _too_much(ones: Sequence[Parcel], others: Sequence[Parcel], p: InForce) -> list[bool]:
+    """Whether each of the ones shares more ground with the other at its place than a common border explains."""
     tolerance = p["register.overlap"]
-    allowed = tolerated_overlap(one.area_m2, other.area_m2, tolerance["share"], tolerance["area_m2"])
-    return bool(geometry.overlap_m2(one, other) > allowed)
+    shared = geometry.overlaps_m2(ones, others)
+    much = [False] * len(ones)
+    for place in np.flatnonzero(shared).tolist():
+        one, other = ones[place], others[place]
+        allowed = tolerated_overlap(one.area_m2, other.area_m2, tolerance["share"], tolerance["area_m2"])
+        much[place] = bool(shared[place] > allowed)
+    return much
 
 
-def _enter(session: Session, facts: AssetFacts, parcel: Parcel, p: InForce) -> Asset:
+def _row(session: Session, facts: AssetFacts, parcel: Parcel, p: InForce) -> dict[str, Any]:
+    """A forest as a row of the table, before it is valued."""
     today = clock.today()
-    west, south, east, north = parcel.bounds
     longitude, latitude = (Decimal(str(round(degrees, 6))) for degrees in parcel.centre)
     crediting_from = facts.crediting_from or today
-    asset = Asset(
-        id=uuid7(),
-        registrar=tenant(session),
-        reference=facts.reference,
-        name=facts.name,
-        kind=facts.kind,
-        programme=facts.programme,
-        county=facts.county,
-        geometry=parcel.geojson(),
-        min_longitude=west,
-        min_latitude=south,
-        max_longitude=east,
-        max_latitude=north,
-        longitude=longitude,
-        latitude=latitude,
-        area_ha=Decimal(str(round(parcel.area_m2 / M2_PER_HA, 4))),
-        species=[{"species": share["species"], "share": format(share["share"], "f")} for share in facts.species],
-        planted_year=facts.planted_year,
-        survival=facts.survival,
-        volume_m3_ha=facts.volume_m3_ha,
-        crown_cover=facts.crown_cover,
-        sampling_uncertainty=facts.sampling_uncertainty,
-        measured_on=facts.measured_on or today,
-        project_area_ha=facts.project_area_ha,
-        hazards={peril: format(score, "f") for peril, score in (facts.hazards or {}).items()},
-        title_until=facts.title_until,
-        title_kind=facts.title_kind,
-        title_number=facts.title_number,
-        owner=facts.owner,
-        row_spacing_m=facts.row_spacing_m,
-        plant_spacing_m=facts.plant_spacing_m,
-        site_class=facts.site_class,
-        elevation_m=facts.elevation_m,
-        slope_degrees=facts.slope_degrees,
-        crediting_from=crediting_from,
-        crediting_until=facts.crediting_until,
-        flags=[*_flags(facts, p), *parcel.repairs],
-        live_share=Decimal(1),
-        verified_on=crediting_from,
-        verified_live_share=Decimal(1),
-        valuation_version=0,
-        forecast_tonnes=Decimal(0),
-        pledged_tonnes=Decimal(0),
-        enforced_tonnes=Decimal(0),
-        issued_tonnes=Decimal(0),
-        retired_tonnes=Decimal(0),
-        transferred_tonnes=Decimal(0),
-        cancelled_tonnes=Decimal(0),
-        buffer_tonnes=Decimal(0),
-        over_pledged=False,
-        last_rank=0,
-        registered_at=clock.now(),
-    )
-    session.add(asset)
-    outbox.put(
-        session,
-        AssetRegistered(
-            asset_id=asset.id,
-            name=asset.name,
-            kind=asset.kind,  # type: ignore[arg-type]
-            county=asset.county,
-            area_ha=asset.area_ha,
-            species=species_shares(asset),
-            planted_year=asset.planted_year,
-            longitude=asset.longitude,
-            latitude=asset.latitude,
-            title_until=asset.title_until,
-            crediting_until=asset.crediting_until,
-        ),
-    )
+    return {
+        "id": uuid7(),
+        "version": 1,
+        "registrar": tenant(session),
+        "reference": facts.reference,
+        "name": facts.name,
+        "kind": facts.kind,
+        "programme": facts.programme,
+        "county": facts.county,
+        "geometry": parcel.text,
+        **_extent(parcel),
+        "longitude": longitude,
+        "latitude": latitude,
+        "area_ha": Decimal(str(round(parcel.area_m2 / M2_PER_HA, 4))),
+        "species": [{"species": share["species"], "share": format(share["share"], "f")} for share in facts.species],
+        "planted_year": facts.planted_year,
+        "survival": facts.survival,
+        "volume_m3_ha": facts.volume_m3_ha,
+        "crown_cover": facts.crown_cover,
+        "sampling_uncertainty": facts.sampling_uncertainty,
+        "measured_on": facts.measured_on or today,
+        "project_area_ha": facts.project_area_ha,
+        "hazards": {peril: format(score, "f") for peril, score in (facts.hazards or {}).items()},
+        "title_until": facts.title_until,
+        "title_kind": facts.title_kind,
+        "title_number": facts.title_number,
+        "owner": facts.owner,
+        "row_spacing_m": facts.row_spacing_m,
+        "plant_spacing_m": facts.plant_spacing_m,
+        "site_class": facts.site_class,
+        "elevation_m": facts.elevation_m,
+        "slope_degrees": facts.slope_degrees,
+        "crediting_from": crediting_from,
+        "crediting_until": facts.crediting_until,
+        "measured": None,
+        "flags": [*_flags(facts, p), *parcel.repairs],
+        "live_share": Decimal(1),
+        "verified_on": crediting_from,
+        "verified_live_share": Decimal(1),
+        "valuation_version": 0,
+        "forecast_tonnes": Decimal(0),
+        "pledged_tonnes": Decimal(0),
+        "enforced_tonnes": Decimal(0),
+        "issued_tonnes": Decimal(0),
+        "retired_tonnes": Decimal(0),
+        "transferred_tonnes": Decimal(0),
+        "cancelled_tonnes": Decimal(0),
+        "buffer_tonnes": Decimal(0),
+        "over_pledged": False,
+        "last_rank": 0,
+        "registered_at": clock.now(),
+    }
+
+
+def _extent(parcel: Parcel) -> dict[str, float]:
+    return dict(zip(("min_longitude", "min_latitude", "max_longitude", "max_latitude"), parcel.bounds, strict=True))
+
+
+def _entered(session: Session, asset: Asset | Newcomer) -> AssetRegistered:
+    """Note that a forest went in; the event that tells of it."""
     audit.record(session, "register_asset", asset.id, area_ha=str(asset.area_ha), county=asset.county)
-    return asset
+    return AssetRegistered(
+        asset_id=asset.id,
+        name=asset.name,
+        kind=asset.kind,  # type: ignore[arg-type]
+        county=asset.county,
+        area_ha=asset.area_ha,
+        species=species_shares(asset),
+        planted_year=asset.planted_year,
+        longitude=asset.longitude,
+        latitude=asset.latitude,
+        title_until=asset.title_until,
+        crediting_until=asset.crediting_until,
+    )
 
 
 def _flags(facts: AssetFacts, p: InForce) -> list[str]:

@@ -20,6 +20,7 @@ from shapely import MultiPolygon, Polygon, STRtree
 from shapely.validation import explain_validity
 
 from services.sink.formulas.parcels import repair_change
+from shared.bulk import Json
 from shared.errors import InvalidError
 from shared.parameters import InForce
 
@@ -46,7 +47,7 @@ class Parcel:
         """The ground on the equal-area projection."""
         return shapely.transform(self.degrees, _project)
 
-    @property
+    @cached_property
     def area_m2(self) -> float:
         """Area on the equal-area projection. [m2]"""
         return float(self.metres.area)
@@ -54,14 +55,16 @@ class Parcel:
     @property
     def smallest_part_m2(self) -> float:
         """Area of the smallest of its pieces. [m2]"""
+        if isinstance(self.metres, Polygon):
+            return self.area_m2
         return float(shapely.area(shapely.get_parts(self.metres)).min())
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east, north. [degrees]"""
         return self.degrees.bounds  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
     def centre(self) -> tuple[float, float]:
         """Longitude and latitude of a point inside. [degrees]"""
         point = self.degrees.centroid
@@ -69,8 +72,13 @@ class Parcel:
             point = self.degrees.representative_point()
         return float(point.x), float(point.y)
 
+    @cached_property
+    def text(self) -> Json:
+        """The ground as GeoJSON, outer rings anticlockwise as RFC 7946 asks, written already."""
+        return Json(shapely.to_geojson(shapely.orient_polygons(self.degrees)))
+
     def geojson(self) -> dict[str, Any]:
-        """The ground as GeoJSON, outer rings anticlockwise as RFC 7946 asks."""
+        """The same as data."""
         return dict(shapely.geometry.mapping(shapely.orient_polygons(self.degrees)))
 
     def covers_the_same(self, other: "Parcel") -> bool:
@@ -80,6 +88,48 @@ class Parcel:
 
 def parcel(geometry: Mapping[str, Any], p: InForce) -> Parcel:
     """Read a GeoJSON Polygon or MultiPolygon of positions in pairs; refuse what is no piece of ground hereabouts."""
+    (read,) = parcels([geometry], p)
+    if isinstance(read, InvalidError):
+        raise read
+    return read
+
+
+def parcels(geometries: Sequence[Mapping[str, Any]], p: InForce) -> list[Parcel | InvalidError]:
+    """Read many geometries and measure them together; those that are no piece of ground come back as the refusal."""
+    found: list[Parcel | InvalidError] = []
+    for geometry in geometries:
+        try:
+            found.append(_sound(_drawn(geometry, p), p))
+        except InvalidError as refusal:
+            found.append(refusal)
+    _measure([one for one in found if isinstance(one, Parcel)])
+    return found
+
+
+def _measure(many: Sequence[Parcel]) -> None:
+    """Let parcels know what each would work out alone."""
+    degrees = _shapes(many)
+    metres = shapely.transform(degrees, _project)
+    centres = shapely.centroid(degrees)
+    outside = ~shapely.contains(degrees, centres)
+    centres[outside] = shapely.point_on_surface(degrees[outside])
+    columns = (
+        metres,
+        shapely.area(metres).tolist(),
+        map(tuple, shapely.bounds(degrees).tolist()),
+        map(tuple, shapely.get_coordinates(centres).tolist()),
+        map(Json, shapely.to_geojson(shapely.orient_polygons(degrees))),
+    )
+    for one, *known in zip(many, *columns, strict=True):
+        # A cached property is read from here.
+        vars(one).update(zip(("metres", "area_m2", "bounds", "centre", "text"), known, strict=True))
+
+
+def _shapes(many: Sequence[Parcel]) -> NDArray[np.object_]:
+    return np.array([one.degrees for one in many], dtype=object)
+
+
+def _drawn(geometry: Mapping[str, Any], p: InForce) -> Polygon | MultiPolygon:
     several = geometry["type"] == "MultiPolygon"
     polygons = geometry["coordinates"] if several else [geometry["coordinates"]]
     if sum(len(ring) for rings in polygons for ring in rings) > MAX_VERTICES:
@@ -92,7 +142,7 @@ def parcel(geometry: Mapping[str, Any], p: InForce) -> Parcel:
                 raise _refused("a ring ends where it begins", f"{where}/{number}")
             _in_place(ring, f"{where}/{number}", p)
         read.append(Polygon(rings[0], rings[1:]))
-    return _sound(MultiPolygon(read) if several else read[0], p)
+    return MultiPolygon(read) if several else read[0]
 
 
 def _sound(drawn: Polygon | MultiPolygon, p: InForce) -> Parcel:
@@ -133,23 +183,33 @@ def stored_parcel(geometry: Mapping[str, Any]) -> Parcel:
     return Parcel(shapely.geometry.shape(geometry))
 
 
+def stored_parcels(geometries: Sequence[str]) -> list[Parcel]:
+    """Polygons from the register, given as the text of their JSON."""
+    return [Parcel(one) for one in shapely.from_geojson(list(geometries))]
+
+
 def overlap_m2(one: Parcel, other: Parcel) -> float:
     """Ground that two parcels share. [m2]"""
-    if not one.degrees.intersects(other.degrees):
-        return 0.0
-    return float(one.metres.intersection(other.metres).area)
+    return float(overlaps_m2([one], [other])[0])
 
 
-def neighbours(parcels: Sequence[Parcel]) -> list[set[int]]:
-    """For each parcel the earlier ones of the list that it touches or crosses."""
-    earlier: list[set[int]] = [set() for _ in parcels]
-    if len(parcels) < 2:
-        return earlier
-    tree = STRtree([one.degrees for one in parcels])
-    for left, right in tree.query([one.degrees for one in parcels], predicate="intersects").T.tolist():
-        if right < left:
-            earlier[left].add(right)
-    return earlier
+def overlaps_m2(ones: Sequence[Parcel], others: Sequence[Parcel]) -> NDArray[np.float64]:
+    """Ground that each of the ones shares with the other at its place. [m2]"""
+    shared = np.zeros(len(ones))
+    left, right = _shapes(ones), _shapes(others)
+    # A common border is no ground, and most neighbours share no more.
+    places = np.flatnonzero(shapely.intersects(left, right) & ~shapely.touches(left, right)).tolist()
+    if places:
+        one, other = ([side[place].metres for place in places] for side in (ones, others))
+        shared[places] = shapely.area(shapely.intersection(one, other))
+    return shared
+
+
+def crossings(parcels: Sequence[Parcel]) -> NDArray[np.int64]:
+    """Pairs of places, the later first, of parcels that touch or cross each other."""
+    shapes = _shapes(parcels)
+    pairs = STRtree(shapes).query(shapes, predicate="intersects").T
+    return np.asarray(pairs[pairs[:, 1] < pairs[:, 0]])
 
 
 def _in_place(ring: Sequence[Sequence[float]], where: str, p: InForce) -> None:

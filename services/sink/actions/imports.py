@@ -17,14 +17,18 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import assets, files
 from services.sink.actions.assets import AssetFacts, KnownError
-from services.sink.tables import Asset, AssetImport, AssetImportError, AssetImportParcel, AssetImportPiece
-from shared import clock, jobs, spreadsheets
+from services.sink.actions.valuations import Newcomer
+from services.sink.tables import AssetImport, AssetImportError, AssetImportParcel, AssetImportPiece
+from shared import bulk, clock, jobs, spreadsheets
 from shared.db import found, table_of, tenant
 from shared.errors import RefusalError
 from shared.ids import uuid7
 from shared.jobs import Job
 from shared.spreadsheets import Layout, Row
 from shared.strict_json import canonical
+
+#: What is wrong with a row: JSON Pointer and sentence.
+Errors = Sequence[tuple[str, str]]
 
 #: Bytes of a file in one row of the database, and such rows in one statement.
 PIECE, _PIECES_AT_ONCE = 256 * 1024, 16
@@ -200,47 +204,50 @@ def rows(session: Session, one: AssetImport, job: Job) -> Iterator[Row]:
         yield from files.read(file, layout, after, number)
 
 
-def take(session: Session, one: AssetImport, job: Job, readable: Sequence[tuple[int, AssetFacts]]) -> None:
-    """Register and value what could be read, or only judge it in a dry run; what cannot go in is told."""
+def take(
+    session: Session, one: AssetImport, job: Job, readable: Sequence[tuple[int, AssetFacts]]
+) -> list[tuple[int, Errors]]:
+    """Register and value what could be read, or only judge it in a dry run; the rows that cannot go in come back."""
     facts = [fact for _, fact in readable]
     entered: Sequence[Any]
     if one.dry_run:
         entered = assets.check_assets(session, facts, one.id)
     else:
         entered = assets.import_assets(session, facts)
+    refused: list[tuple[int, Errors]] = []
     for (number, _), result in zip(readable, entered, strict=True):
         if isinstance(result, KnownError) and result.same:
             one.known += 1
         elif isinstance(result, RefusalError):
             told = [(error["pointer"], error["detail"]) for error in result.errors] or [("", result.detail)]
-            refuse(session, one, job, number, told)
+            refused.append((number, told))
         else:
             one.registered += 1
-            if isinstance(result, Asset) and result.valuation_version == 0:
+            if isinstance(result, Newcomer) and result.valuation_version == 0:
                 note = f"registered as {result.id}, but it could not be valued"
                 job.note(row=number, field="", detail=note)
+    return refused
 
 
-def refuse(session: Session, one: AssetImport, job: Job, number: int, errors: Sequence[tuple[str, str]]) -> None:
-    """Tell what is wrong with a row."""
-    one.refused += 1
-    for field, message in errors[:_ERRORS_PER_ROW]:
+def refuse(session: Session, one: AssetImport, job: Job, refused: Sequence[tuple[int, Errors]]) -> None:
+    """Tell what is wrong with rows: all is counted, the first of it kept, and the very first in the job's log too."""
+    told = [
         # What a person wrote into a file may stand in the name of a field.
-        field, message = field.replace("\0", "")[:200], message.replace("\0", "")[:500]
-        one.errors += 1
-        if one.errors <= _LOGGED:
-            job.note(row=number, field=field, detail=message)
-        if one.errors <= MAX_ERRORS:
-            session.add(
-                AssetImportError(
-                    id=uuid7(),
-                    import_id=one.id,
-                    institution=one.institution,
-                    row=number,
-                    field=field,
-                    message=message,
-                )
-            )
+        (number, field.replace("\0", "")[:200], message.replace("\0", "")[:500])
+        for number, errors in refused
+        for field, message in errors[:_ERRORS_PER_ROW]
+    ]
+    for number, field, message in told[: max(0, _LOGGED - one.errors)]:
+        job.note(row=number, field=field, detail=message)
+    kept = told[: max(0, MAX_ERRORS - one.errors)]
+    whose = {"import_id": one.id, "institution": one.institution}
+    bulk.insert_mappings(
+        session,
+        table_of(AssetImportError),
+        [{"id": uuid7(), **whose, "row": row, "field": field, "message": message} for row, field, message in kept],
+    )
+    one.refused += len(refused)
+    one.errors += len(told)
 
 
 def move_on(session: Session, one: AssetImport, job: Job, last: Row | None, read: int, ended: bool) -> None:

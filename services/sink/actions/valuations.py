@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from services.sink.actions.ground import ground_parameters, ground_stock
 from services.sink.actions.parameters import PARAMETERS
@@ -108,8 +108,12 @@ _TREE = (
 _SHRUB = ("shrub.forest_biomass", "shrub.biomass_ratio", "shrub.root_ratio", "shrub.cover_floor")
 
 
-#: An asset, or its row without the ground: bulk work makes no objects.
-Standing = Asset | Row[Any]
+class Newcomer(SimpleNamespace):
+    """An asset on its way into the register: the columns of its row."""
+
+
+#: An asset, its row without the ground, or one that is still to go in: bulk work makes no objects of the ORM.
+Standing = Asset | Row[Any] | Newcomer
 
 
 class NoMethodError(ConflictError):
@@ -486,11 +490,11 @@ def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuat
 
 def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
     """Value a locked asset; the caller tells of it."""
-    (reckoned,) = _reckoned(session, [asset], cause, on)
-    if isinstance(reckoned, RefusalError):
-        raise reckoned
-    row = Valuation(**reckoned.columns)
-    row.results = reckoned.outputs
+    (worth,) = reckoned(session, [asset], cause, on)
+    if isinstance(worth, RefusalError):
+        raise worth
+    row = Valuation(**worth.columns)
+    row.results = worth.outputs
     session.add(row)
     asset.valuation_version, asset.forecast_tonnes = row.version, row.forecast_tonnes
     asset.settle()
@@ -504,17 +508,10 @@ def value_assets(
     valued come back, unchanged.
     """
     session.flush()
-    rows, events, refused = [], [], []
-    for asset, reckoned in zip(assets, _reckoned(session, assets, cause, on), strict=True):
-        if isinstance(reckoned, RefusalError):
-            refused.append((asset, reckoned))
-            continue
-        rows.append(reckoned.columns)
-        events.append(_told(asset, reckoned))
-        if isinstance(asset, Asset):
-            _know(asset, reckoned.columns)
+    found = reckoned(session, assets, cause, on)
+    rows = [one.columns for one in found if isinstance(one, Reckoned)]
     if rows:
-        bulk.insert_mappings(session, table_of(Valuation), rows)
+        events = enter_reckoned(session, assets, found)
         session.execute(
             _SETTLE,
             {
@@ -524,7 +521,7 @@ def value_assets(
             },
         )
         outbox.put_all(session, events)
-    return refused
+    return [(asset, one) for asset, one in zip(assets, found, strict=True) if isinstance(one, RefusalError)]
 
 
 _SETTLE = text(
@@ -536,22 +533,14 @@ _SETTLE = text(
 )
 
 
-def _know(asset: Asset, row: Mapping[str, Any]) -> None:
-    """Let an asset in memory say what the one statement for all will make of it in the database."""
-    set_committed_value(asset, "version", asset.version + 1)
-    set_committed_value(asset, "valuation_version", row["version"])
-    set_committed_value(asset, "forecast_tonnes", row["forecast_tonnes"])
-    set_committed_value(asset, "over_pledged", asset.pledged_tonnes + asset.enforced_tonnes > asset.total_tonnes)
-
-
-class _Reckoned(NamedTuple):
+class Reckoned(NamedTuple):
     """The row of a valuation and what it came to."""
 
     columns: dict[str, Any]
     outputs: dict[str, Any]
 
 
-def _reckoned(session: Session, assets: Sequence[Standing], cause: str, on: Basis) -> list[_Reckoned | RefusalError]:
+def reckoned(session: Session, assets: Sequence[Standing], cause: str, on: Basis) -> list[Reckoned | RefusalError]:
     """Value locked assets, or say why one cannot be; the rows are the caller's to enter."""
     given: list[dict[str, Any] | RefusalError] = []
     for asset in assets:
@@ -560,20 +549,31 @@ def _reckoned(session: Session, assets: Sequence[Standing], cause: str, on: Basi
         except RefusalError as refusal:
             given.append(refusal)
     derived = iter(derive_all([one for one in given if isinstance(one, dict)]))
-    reckoned: list[_Reckoned | RefusalError] = []
+    found: list[Reckoned | RefusalError] = []
     for asset, inputs in zip(assets, given, strict=True):
         if isinstance(inputs, RefusalError):
-            reckoned.append(inputs)
+            found.append(inputs)
             continue
         outputs = next(derived)
         if isinstance(outputs, ValueError):
-            reckoned.append(ConflictError(f"the asset's facts cannot be valued: {outputs}"))
+            found.append(ConflictError(f"the asset's facts cannot be valued: {outputs}"))
             continue
         row = _columns(asset, inputs, outputs, cause, on)
         told = {name: row[name] for name in ("version", "cause", "inputs_hash")}
         audit.record(session, "value_asset", asset.id, **told)
-        reckoned.append(_Reckoned(row, outputs))
-    return reckoned
+        found.append(Reckoned(row, outputs))
+        if isinstance(asset, Newcomer):
+            asset.valuation_version, asset.forecast_tonnes = row["version"], row["forecast_tonnes"]
+    return found
+
+
+def enter_reckoned(
+    session: Session, assets: Sequence[Standing], found: Sequence[Reckoned | RefusalError]
+) -> list[CarbonAssetValued]:
+    """Enter what assets were valued at; the events that tell of it."""
+    pairs = [(asset, one) for asset, one in zip(assets, found, strict=True) if isinstance(one, Reckoned)]
+    bulk.insert_mappings(session, table_of(Valuation), [one.columns for _, one in pairs])
+    return [_told(asset, one) for asset, one in pairs]
 
 
 def _columns(
@@ -734,7 +734,7 @@ def units(asset: Standing, forecast: Decimal) -> Units:
 
 def valued(asset: Asset, row: Valuation) -> CarbonAssetValued:
     """The event that carries a valuation."""
-    return _told(asset, _Reckoned({name: getattr(row, name) for name in _COLUMNS}, row.results))
+    return _told(asset, Reckoned({name: getattr(row, name) for name in _COLUMNS}, row.results))
 
 
 _COLUMNS = tuple(table_of(Valuation).columns.keys())
@@ -755,7 +755,7 @@ _CARRIED = (
 _WITHOUT_GROUND = tuple(column for column in table_of(Asset).columns if column.name != "geometry")
 
 
-def _told(asset: Standing, found: _Reckoned) -> CarbonAssetValued:
+def _told(asset: Standing, found: Reckoned) -> CarbonAssetValued:
     row, outputs = found
     shares = outputs.get("variance_shares", {})
     return CarbonAssetValued(

@@ -1,5 +1,7 @@
 """Forests in the register, over HTTP."""
 
+import math
+from itertools import chain
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate
@@ -71,6 +73,9 @@ class Ground(fields.Field[Any]):
         return value
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if (polygon := _plain(value)) is not None:
+            return polygon
+        # The schemas know what to say of one that is not right.
         kind = value.get("type") if isinstance(value, dict) else None
         schema = self._schemas.get(kind) if isinstance(kind, str) else None
         if schema is None:
@@ -78,6 +83,22 @@ class Ground(fields.Field[Any]):
                 raise ValidationError({"type": [f"One of {', '.join(self._schemas)} is expected."]})
             raise ValidationError("A GeoJSON geometry is expected.")
         return schema.load(value)
+
+
+def _plain(value: Any) -> dict[str, Any] | None:
+    """A polygon as nearly all are drawn, read without asking a schema for each number; None for anything else."""
+    if not isinstance(value, dict) or len(value) != 2 or value.get("type") != "Polygon":
+        return None
+    try:
+        rings = [[[x, y] for x, y in ring] for ring in value["coordinates"]]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not 1 <= len(rings) <= 20 or not all(4 <= len(ring) <= MAX_VERTICES for ring in rings):
+        return None
+    degrees = chain.from_iterable(chain.from_iterable(rings))
+    if not all(type(number) is float and math.isfinite(number) for number in degrees):
+        return None
+    return {"type": "Polygon", "coordinates": rings}
 
 
 class SpeciesShareSchema(Base):

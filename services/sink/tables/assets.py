@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Select, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, Select, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from services.sink.tables.base import Base
+from services.sink.tables.base import Base, extent_index
 from shared.db import Id, Moment, RateColumn, TonnesColumn, Versioned
 
 
@@ -24,7 +24,7 @@ class Asset(Versioned, Base):
     __tablename__ = "assets"
     __table_args__ = (
         UniqueConstraint("registrar", "reference"),
-        Index("ix_assets_extent", "min_latitude", "max_latitude", "min_longitude", "max_longitude"),
+        extent_index("assets"),
         CheckConstraint("area_ha > 0", name="area"),
         CheckConstraint("survival > 0 AND survival <= 1", name="survival"),
         CheckConstraint("live_share >= 0 AND live_share <= 1", name="live_share"),

@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String
+from sqlalchemy import CheckConstraint, ForeignKey, Numeric, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.sink.tables.base import Base
+from services.sink.tables.base import Base, extent_index
 from shared.db import Id, Institution, Moment, TonnesColumn, Versioned
 
 
@@ -18,7 +18,7 @@ class Planting(Versioned, Base):
 
     __tablename__ = "plantings"
     __table_args__ = (
-        Index("ix_plantings_extent", "min_latitude", "max_latitude", "min_longitude", "max_longitude"),
+        extent_index("plantings"),
         CheckConstraint("purpose IN ('offset', 'adoption', 'memorial')", name="purpose"),
         CheckConstraint("area_ha > 0", name="area"),
         CheckConstraint("survival > 0 AND survival <= 1", name="survival"),
