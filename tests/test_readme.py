@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def calls() -> str:
 @pytest.mark.stack
 def test_the_three_calls_work_as_they_are_written(tmp_path_factory: pytest.TempPathFactory) -> None:
     state = ROOT / "var" / "test-readme"
+    shutil.rmtree(state, ignore_errors=True)  # the forest of an earlier run is registered there
     stack = Stack(state, base_port=18301, say=lambda line: None, durable=False)
     with running(stack):
         welcome_tokens(stack)

@@ -85,10 +85,19 @@ class Waterfall:
     width: float = WIDTH
     height: float = HEIGHT
 
+    @property
+    def foot(self) -> float:
+        """Where the names under the bars begin."""
+        return HEIGHT - 12
 
-def waterfall(start: tuple[str, float], changes: Sequence[tuple[str, float]], end: tuple[str, float]) -> Waterfall:
-    """A total, what is added to it one by one, and what comes out, in one unit."""
-    levels, running = [(0.0, start[1])], start[1]
+
+def waterfall(
+    start: tuple[str, float] | None, changes: Sequence[tuple[str, float]], end: tuple[str, float]
+) -> Waterfall:
+    """A total (or nothing), what is added to it one by one, and what comes out, in one unit."""
+    totals = [start] if start else []
+    levels = [(0.0, value) for _, value in totals]
+    running = start[1] if start else 0.0
     for _, change in changes:
         levels.append((running, running + change))
         running += change
@@ -100,8 +109,7 @@ def waterfall(start: tuple[str, float], changes: Sequence[tuple[str, float]], en
     def y(value: float) -> float:
         return _round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / ((high - low) or 1.0))
 
-    names = [start[0], *(name for name, _ in changes), end[0]]
-    values = [start[1], *(change for _, change in changes), end[1]]
+    names, values = zip(*totals, *changes, end, strict=True)
     steps = tuple(
         Step(
             name=names[i],
@@ -109,12 +117,14 @@ def waterfall(start: tuple[str, float], changes: Sequence[tuple[str, float]], en
             at=_round(LEFT + room * (i + 0.15)),
             top=y(max(pair)),
             size=max(_round(y(min(pair)) - y(max(pair))), 1.0),
-            total=i in (0, len(levels) - 1),
+            total=i < len(totals) or i == len(levels) - 1,
             width=_round(room * 0.7),
         )
         for i, pair in enumerate(levels)
     )
-    return Waterfall(steps, tuple(Tick(y(mark), f"{mark:,.0f}") for mark in marks))
+    # Names of many bars stand aslant and need room below.
+    height = HEIGHT + (70.0 if len(steps) > 8 else 0.0)
+    return Waterfall(steps, tuple(Tick(y(mark), f"{mark:,.0f}") for mark in marks), height=height)
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,11 @@ def do(service: str, path: str, body: Any, key: str, etag: str | None = None) ->
     return services().ask(visitor().token, service, path, body=body, key=key, etag=etag)
 
 
+def question(service: str, path: str, body: Any) -> Any:
+    """What a service answers to a question that it keeps nothing of."""
+    return services().ask(visitor().token, service, path, body=body).document
+
+
 def _audience(service: str) -> bool:
     return any(scope.startswith(f"{service}:") for scope in visitor().scopes)
 

@@ -163,6 +163,25 @@ def test_a_loan_is_lent_through_the_pages(browser: Browser, story: Story) -> Non
     assert [one["amount"]["amount"] for one in paid] == ["1000.00"]
 
 
+def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None:
+    forest, page = story._collateral()[1], browser.page
+    browser.become("officer", BANK)
+    browser.open(f"/what-if/loan?asset_id={forest}&tonnes=1000")
+    page.locator("[name='employees']").fill("3")
+    page.locator("#result h2 .state").wait_for()
+    browser.look()
+    page.locator("[name='industry']").fill("forest")
+    page.locator("#result [role='alert']").wait_for()
+
+    browser.become("insurer", "insurer-jinbei")
+    browser.open(f"/what-if/cover?asset_id={forest}")
+    page.locator("[name='deductible_per_cent']").fill("10")
+    page.locator("#result svg.chart").wait_for()
+    browser.look()
+    amounts = [row.split("\t")[-1] for row in page.locator("#result figure tr").all_text_contents()]
+    assert len(amounts) > 8, "each step has its line"
+
+
 @pytest.mark.parametrize(
     ("role", "institution", "paths"),
     [

@@ -116,6 +116,18 @@ def test_what_was_typed_stays_when_the_service_is_away(client: FlaskClient) -> N
     assert f'name="key" value="{key[1]}"' in answer.text, "it may have been done: the same key again"
 
 
+@pytest.mark.parametrize("desk", ["loan", "cover"])
+def test_a_desk_that_is_refused_keeps_what_was_typed(client: FlaskClient, desk: str) -> None:
+    sign_in(client, *(("officer", "bank-yanmen") if desk == "loan" else ("insurer", "insurer-jinbei")))
+    form = {"proof": proof(client.get(f"/what-if/{desk}").text), "term_months": "never", "asset_id": "<b>here</b>"}
+    answer = client.post(f"/what-if/{desk}", data=form)
+    assert answer.status_code == 503
+    assert "&lt;b&gt;here&lt;/b&gt;" in answer.text
+    part = client.post(f"/what-if/{desk}", data=form, headers={"X-Part": "result"})
+    assert part.status_code == 200
+    assert part.text.lstrip().startswith('<div class="note bad"'), "the part alone"
+
+
 def test_a_session_that_ended_comes_back_to_its_form(client: FlaskClient) -> None:
     page = client.get("/sign-in").text
     answer = client.post("/apply", data={"proof": proof(page), "amount": "1"})

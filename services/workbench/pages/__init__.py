@@ -4,4 +4,4 @@ from flask import Blueprint
 
 PAGES = Blueprint("pages", __name__)
 
-from services.workbench.pages import doing, forests, guarantees, loans, policies, signing  # noqa: E402, F401
+from services.workbench.pages import doing, forests, guarantees, loans, policies, signing, whatif  # noqa: E402, F401

@@ -9,6 +9,7 @@ from services.workbench import charts
 from services.workbench.acts import money, possible
 from services.workbench.api import ApiError
 from services.workbench.pages import PAGES
+from services.workbench.pages.whatif import whole
 from services.workbench.visitors import ask, do, panel, say, visitor
 
 STATES = (
@@ -94,9 +95,6 @@ def post_apply() -> Any:
 
 def _body(typed: dict[str, str]) -> dict[str, Any]:
     """The request as the service takes it; what cannot be a number goes as it is, and is refused there by name."""
-
-    def whole(text: str) -> Any:
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text or None
 
     given = {name: text.strip() for name, text in typed.items()}
     body: dict[str, Any] = {

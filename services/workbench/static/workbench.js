@@ -23,6 +23,27 @@ for (const form of document.querySelectorAll("form[data-draft]")) {
     sessionStorage.setItem(place, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, field.value]))));
   });
 }
+// What-if desks answer while one types; without scripts their button does the same.
+for (const form of document.querySelectorAll("form[data-live]")) {
+  const result = document.getElementById("result");
+  let waiting, asked = 0;
+  const ask = async () => {
+    const number = ++asked;
+    result.setAttribute("aria-busy", "true");
+    const answer = await fetch(form.action, {method: "POST", body: new FormData(form), headers: {"X-Part": "result"}});
+    if (number !== asked) return; // a later question is under way
+    if (answer.redirected) { location.reload(); return; }
+    result.innerHTML = await answer.text();
+    result.removeAttribute("aria-busy");
+  };
+  form.addEventListener("input", (event) => {
+    const shown = form.querySelector(`output[for="${event.target.id}"]`);
+    if (shown) shown.value = event.target.value;
+    clearTimeout(waiting);
+    waiting = setTimeout(ask, 300);
+  });
+  form.addEventListener("submit", (event) => { event.preventDefault(); ask(); });
+}
 // Only once the service has it is a draft let go: a session may end between.
 for (const note of document.querySelectorAll("[data-handed-in]")) {
   sessionStorage.removeItem("draft:" + note.dataset.handedIn);

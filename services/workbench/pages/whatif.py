@@ -1,0 +1,116 @@
+"""What-if desks: what a loan or a cover would get, answered by the services while one types, and kept nowhere."""
+
+from typing import Any
+
+from flask import render_template, request
+
+from services.workbench import charts
+from services.workbench.acts import money
+from services.workbench.api import ApiError
+from services.workbench.pages import PAGES
+from services.workbench.visitors import question
+
+LOAN = {"borrower_kind": "cooperative", "industry": "022", "employees": "8", "amount": "300000", "term_months": "36"}
+COVER = {"basis": "carbon_value", "quantile": "p50", "forest_class": "commercial", "term_months": "12", "years": "1"}
+
+
+@PAGES.get("/what-if/loan")
+def whatif_loan() -> Any:
+    """Show the desk for loans."""
+    return _desk("whatif_loan", LOAN | request.args.to_dict(), None)
+
+
+@PAGES.post("/what-if/loan")
+def post_whatif_loan() -> Any:
+    """Score what was typed; a case that is not approved is told what would be."""
+    typed = request.form.to_dict()
+    body: dict[str, Any] = {name: typed.get(name, "").strip() for name in ("borrower_kind", "industry")}
+    body |= {name: whole(typed.get(name, "")) for name in ("employees", "term_months")}
+    body["amount"] = money(typed.get("amount", ""))
+    if typed.get("asset_id") and typed.get("tonnes"):
+        body["assets"] = [{"asset_id": typed["asset_id"].strip(), "tonnes": typed["tonnes"].replace(",", "").strip()}]
+
+    def answer() -> dict[str, Any]:
+        found = question("credit", "/score", body)
+        path = question("credit", "/score/path", body) if found["outcome"] != "approve" else None
+        return {"found": found, "path": path}
+
+    return _answered("whatif_loan", typed, answer)
+
+
+@PAGES.get("/what-if/cover")
+def whatif_cover() -> Any:
+    """Show the desk for covers."""
+    return _desk("whatif_cover", COVER | request.args.to_dict(), None)
+
+
+@PAGES.post("/what-if/cover")
+def post_whatif_cover() -> Any:
+    """Price what was typed, with every step from the expected loss to the premium."""
+    typed = request.form.to_dict()
+    forest: dict[str, Any] = {"asset_id": typed.get("asset_id", "").strip()}
+    if typed.get("sum_insured", "").strip():
+        forest["sum_insured"] = money(typed["sum_insured"])
+    terms: dict[str, Any] = {"years": whole(typed.get("years", "")) or 1}
+    if typed.get("deductible_per_cent", "").strip():
+        terms["deductible_share"] = share(typed["deductible_per_cent"])
+    for name in ("deductible", "franchise", "event_limit", "annual_cap"):
+        if typed.get(name, "").strip():
+            terms[name] = money(typed[name])
+    body = {
+        "basis": typed.get("basis", ""),
+        "quantile": typed.get("quantile") if typed.get("basis") == "carbon_value" else None,
+        "forest_class": typed.get("forest_class", ""),
+        "term_months": whole(typed.get("term_months", "")),
+        "forests": [forest],
+        "terms": terms,
+    }
+
+    def answer() -> dict[str, Any]:
+        found = question("insurance", "/price", body)
+        return {"found": found, "steps": _steps(found)}
+
+    return _answered("whatif_cover", typed, answer)
+
+
+def _steps(found: dict[str, Any]) -> charts.Waterfall | None:
+    """The waterfall of a price: each step, and the premium it comes to."""
+    if not found["pricing"] or not found["annual_premium"]:
+        return None
+    steps = [(one["step"], float(one["amount"])) for one in found["pricing"]["waterfall"]]
+    kept = [(name, amount) for name, amount in steps if abs(amount) >= 0.005]
+    return charts.waterfall(None, kept, ("premium", float(found["annual_premium"]["amount"])))
+
+
+def _answered(desk: str, typed: dict[str, str], answer: Any) -> Any:
+    """The answer, or the refusal with what was typed: as a part for the script, as the page for everybody else."""
+    try:
+        result, error, status = answer(), None, 200
+    except ApiError as refused:
+        if refused.status == 401:
+            raise
+        result, error, status = {}, refused, refused.status
+    if request.headers.get("X-Part") == "result":
+        # For the script a refusal is an answer like another: it shows what it is told.
+        return render_template(f"{desk}_result.html", error=error, **result)
+    return _desk(desk, typed, error, **result), status
+
+
+def _desk(desk: str, typed: dict[str, str], error: ApiError | None, **result: Any) -> str:
+    return render_template(f"{desk}.html", typed=typed, error=error, **result)
+
+
+def whole(text: str) -> Any:
+    """A whole number as typed; what is none goes as it is, and is refused by the service by name."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text or None
+
+
+def share(per_cent: str) -> str:
+    """Per cent as typed, as the decimal share that the services take."""
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        return f"{Decimal(per_cent.strip()) / 100:f}"
+    except InvalidOperation:
+        return per_cent
