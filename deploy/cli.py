@@ -508,6 +508,27 @@ def model_key(path: Path) -> None:
     console.print(public_text(make_key(path).public_key()))
 
 
+@heartwood.command("model-sign")
+@click.argument("artefact", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--key", "key_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="Private key that signs it, see `heartwood model-key`; the development key by default.")  # fmt: skip
+@click.option("--by", default="development", show_default=True, help="Who signs.")
+def model_sign(artefact: Path, out: Path, key_file: Path | None, by: str) -> None:
+    """Sign a trained model and write it as one file, as POST /v1/models takes it."""
+    from shared import clock
+    from shared.artefacts import DEVELOPMENT_KEY, read_key, sign
+    from shared.models import bundle
+
+    try:
+        document = json.loads(artefact.read_bytes())
+        signature = sign(document, DEVELOPMENT_KEY if key_file is None else read_key(key_file), by, clock.now())
+    except (ValueError, AttributeError) as error:
+        _refuse(f"{artefact.name} is no model: {error}")
+    out.write_bytes(bundle(document, [signature]))
+    console.print(f"{out}: {signature['sha256']}, signed by {by}")
+
+
 @credit_group.command("rekey")
 @click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 10_000), help="Records at once.")
 def credit_rekey(batch: int) -> None:

@@ -24,6 +24,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "credit:jobs",
     ),
     "credit-approver": ("sink:read", "credit:read", "credit:decide", "credit:approve", "credit:personal"),
+    #: Who trains models, and who validates, approves, promotes and takes them back: never one person.
+    "modeller": ("credit:read", "credit:train"),
+    "model-risk": ("credit:read", "credit:govern", "credit:jobs"),
     "insurer": ("sink:read", "insurance:read", "insurance:underwrite", "insurance:claims", "insurance:jobs"),
     "guarantor": ("sink:read", "guarantee:read", "guarantee:manage", "guarantee:pay", "guarantee:jobs"),
     #: An enterprise, a village, a campus: it makes up for its own emissions.
@@ -37,6 +40,8 @@ PEOPLE = (
     ("bureau-approver", "bureau-shuozhou"),
     ("officer", "bank-yanmen"),
     ("credit-approver", "bank-yanmen"),
+    ("modeller", "bank-yanmen"),
+    ("model-risk", "bank-yanmen"),
     ("insurer", "insurer-jinbei"),
     ("guarantor", "guarantor-shuozhou"),
     ("auditor", "bank-yanmen"),

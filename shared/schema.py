@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, MetaData, text
 
 # Every module with tables of the plumbing must be known before the metadata is compared.
 from shared import approvals, audit, idempotency, inbox, jobs, outbox, relay, timers, watchers
+from shared import models as models  # its rules are laid down by a later migration than those of the others
 from shared.db import Plumbing
 
 SERVICES = ("sink", "credit", "insurance", "guarantee")

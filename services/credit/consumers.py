@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from services.credit.actions import legs, offers, prescreens, recovery, servicing, valuations, watching
-from services.credit.actions.policy import scorecard
+from services.credit.actions.models import shipped_card
 from services.credit.schemas.prescreens import read_row
 from shared.door import Door
 from shared.events import guarantee, insurance, sink
@@ -60,6 +60,6 @@ def tenant_of(event: Event) -> str:
     return str(getattr(event, "bank", ""))
 
 
-# Offers are priced behind this door too: a card that is not the approved one stops the worker before any event.
-scorecard()
+# Offers are priced behind this door too: a card that is not what was signed stops the worker before any event.
+shipped_card()
 DOOR = Door(consumer=Consumer("credit", HANDLERS, tenant_of), timers=TIMERS, jobs=JOBS)

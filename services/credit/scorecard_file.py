@@ -6,13 +6,14 @@ The card is data. Neither pickle nor scikit-learn is on this path.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.credit.formulas.scorecard import Card, score
-from shared.artefacts import Artefact, ArtefactError, check, trusted
+from shared.artefacts import Artefact, ArtefactError, check, trusted, written
 from shared.settings import settings
 
 #: Models that came with the program.
@@ -30,6 +31,11 @@ class Scorecard:
     document: Mapping[str, Any]
     sha256: str
     signatures: tuple[Mapping[str, Any], ...] = ()
+
+    @cached_property
+    def text(self) -> str:
+        """Its document as it is written, to be kept with what it decides."""
+        return written(self.document).decode("utf-8")
 
 
 def load_scorecard(

@@ -12,6 +12,7 @@ from shared import audit, clock, db, jobs
 from shared.schema import SERVICES
 from tests.conftest import Database, empty
 from tests.credit import borrowers
+from tests.credit.cards import card, signed
 from tests.flows.people import People
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
 from tests.sink import compensation, test_landuse, test_plantings
@@ -50,6 +51,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     _survey(people)
     rows = f"{','.join(prescreens.REQUIRED)}\nFILE-1,cooperative,022,500000.00,36\n".encode()
     body(client("credit", databases["credit"], "officer", BANK).send("/v1/prescreens", rows), 202)
+    body(client("credit", databases["credit"], "modeller", BANK).send("/v1/models?kind=scorecard", signed(card())), 201)
     # Two borrowers of one telephone, so that there is a group.
     for serial in (1, 2):
         asked = borrowers.person(serial, phone="13900000000")
@@ -136,7 +138,7 @@ _LISTS = {
         "project_id": "projects",
         "duty_id": "replacement-duties",
     },
-    "credit": {"loan_id": "loans", "party_id": "parties", "prescreen_id": "prescreens"},
+    "credit": {"loan_id": "loans", "party_id": "parties", "prescreen_id": "prescreens", "model_id": "models"},
     "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
 }

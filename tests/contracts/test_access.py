@@ -38,12 +38,14 @@ PUBLIC_IDS = {
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
     *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id", "prescreen_id"),
+    "model_id",
 }
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
     *(("sink", name) for name in ("blocks", "postings", "projects", "replacement-duties", "parameters", "targets")),
     *(("sink", name) for name in ("price-histories", "buffer-pools")),
     ("credit", "valuations"),
+    ("credit", "serving"),
     ("guarantee", "schemes"),
 }
 STRANGER = "institution-nobody-knows"
@@ -169,6 +171,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "erasure": {"ground": "own_request"},
     "documents": {"name": "a title", "kind": "forest_title", "sha256": "0" * 64, "size": 1},
     "cancellation": {},
+    "validation": {"fit": True, "comment": "seen"},
+    "promotion": {"role": "champion", "comment": "seen"},
+    "rollback": {"comment": "seen"},
     "resumption": {},
 }
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.credit.actions import path
 from services.credit.actions.collateral import Collateral
+from services.credit.actions.models import shipped_card
 from services.credit.actions.policy import PATH, policy
 from services.credit.actions.scoring import Facts
 from services.credit.actions.underwriting import Case, Legs, rulebook, underwrite
@@ -18,7 +19,7 @@ from tests.credit.story import Story, amount
 from tests.harness import body
 
 ON = date(2026, 3, 2)
-BOOK, GRID = rulebook(ON), policy(ON, PATH)
+BOOK, GRID = rulebook(ON, shipped_card()), policy(ON, PATH)
 
 
 def forest(**more: Any) -> Collateral:

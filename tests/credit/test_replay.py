@@ -42,7 +42,7 @@ def test_a_later_release_with_other_coefficients_and_another_card_makes_the_old_
     document = {**BOOK.card.document, "intercept": BOOK.card.document["intercept"] + 1}
     card = underwriting.kept_card("0" * 64, canonical(document).decode())
     later = replace(BOOK, judged_by=judged, card=card)
-    monkeypatch.setattr(decisions, "rulebook", lambda on: later)
+    monkeypatch.setattr(decisions, "rulebook", lambda on, champion: later)
     again = body(story.officer.get(f"/v1/loans/{story.loan_id}/replay"))
     assert again["same"] is again["same_inputs"] is True
     assert again["same_artefact"] is again["same_parameters"] is False

@@ -351,7 +351,7 @@ def test_the_documented_paths_are_the_served_ones(credit_db: Database) -> None:
     served = {
         rule.rule.replace("<uuid:", "{").replace(">", "}")
         for rule in made.url_map.iter_rules()
-        if rule.endpoint.split(".")[0] in {"jobs", *(blueprint.name for blueprint in BLUEPRINTS)}
+        if rule.endpoint.split(".")[0] in {"jobs", "models", *(blueprint.name for blueprint in BLUEPRINTS)}
     }
     assert set(document["paths"]) == served
     assert document["paths"]["/v1/loans"]["post"]["summary"]

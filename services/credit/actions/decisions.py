@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import underwriting
+from services.credit.actions import models, underwriting
 from services.credit.actions.collateral import Collateral
 from services.credit.actions.policy import JUDGEMENT, LIMITS, PRICE, Policy, policy
 from services.credit.actions.pricing import Price
@@ -49,7 +49,8 @@ def decide(
     Before the legs have answered, no cover is counted and the guarantors bear the share that was applied for.
     """
     today = clock.today()
-    rules = rulebook(today)
+    champion = models.champion(session)
+    rules = rulebook(today, champion)
     assets = current_collateral(session, loan)
     _place(loan, assets, today)
     case = _case(session, loan, assets, today, sum_insured, guarantors)
@@ -69,6 +70,7 @@ def decide(
         inputs_hash=_hash(inputs),
         result_hash=_hash(result),
         artefact_hash=rules.card.sha256,
+        model=champion.label(),
         judgement_hash=rules.judged_by.sha256,
         price_hash=rules.priced_by.sha256,
         parameters_digest=rules.judged_by.digest,
@@ -133,7 +135,7 @@ def replay(session: Session, loan_id: UUID) -> dict[str, Any]:
         raise NotFoundError("nothing was kept with this decision that it could be made again from")
     rules = kept_rulebook(session, stored)
     result = underwriting.as_json(rules, underwriting.underwrite(rules, underwriting.case_from_json(stored.inputs)))
-    present = rulebook(stored.decided_on)
+    present = rulebook(stored.decided_on, models.champion(session))
     return {
         "decision_id": stored.id,
         "decided_at": stored.decided_at,

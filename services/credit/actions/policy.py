@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from services.credit.scorecard_file import Scorecard, load_scorecard
 from shared.parameters import Parameters
 from shared.strict_json import canonical
 
@@ -157,9 +156,3 @@ def policy(on: date, names: tuple[str, ...]) -> Policy:
         for name, entry in entries.items()
     }
     return Policy(on, {name: entry.value for name, entry in entries.items()}, sources, in_force.digest)
-
-
-@lru_cache(maxsize=1)
-def scorecard() -> Scorecard:
-    """The approved card, its hash checked and its parity rows replayed once."""
-    return load_scorecard()

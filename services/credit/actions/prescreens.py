@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.credit.actions.models import champion
 from services.credit.actions.reading import case_of
 from services.credit.actions.underwriting import Case, Legs, Rulebook, underwrite
 from services.credit.formulas.identity import identity_number_fault
@@ -86,8 +87,9 @@ def step(session: Session, job: Job, read: Reader) -> None:
     if not made.dry_run:
         named = {asset["asset_id"] for _, _, request in asked for asset in request["assets"]}
         known = valuations_of(session, named)
+        card = champion(session)
         for number, cells, request in asked:
-            results[number] = _screened(*case_of(request, lambda _: known), cells["reference"])
+            results[number] = _screened(*case_of(request, lambda _: known, card), cells["reference"])
     else:
         results |= {number: {"reference": cells["reference"]} for number, cells, _ in asked}
     batch.results = [[number, results[number]] for number, *_ in batch.content]

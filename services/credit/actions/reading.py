@@ -10,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import path, scoring, servicing, underwriting, watching
+from services.credit.actions import models, path, scoring, servicing, underwriting, watching
 from services.credit.actions.decisions import case_now, current_collateral, unverified
 from services.credit.actions.ledger import accrued
-from services.credit.actions.policy import CLASSES, COVENANTS, TERMS, policy, scorecard
+from services.credit.actions.policy import CLASSES, COVENANTS, TERMS, policy
 from services.credit.actions.states import IN_DEFAULT, LIVE
 from services.credit.actions.underwriting import Case, Rulebook, rulebook
 from services.credit.formulas import loan_to_value as ltv
@@ -21,14 +21,15 @@ from services.credit.formulas import staging
 from services.credit.tables import Decision, Loan, LoanHistory, Valuation, latest_decision, payments_of
 from shared import clock, money
 from shared.db import found
+from shared.models import Served
 
 #: Reads our copies of valuations of some assets.
 Valuations = Callable[[Iterable[UUID]], dict[UUID, Valuation]]
 
 
-def what_if(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
+def what_if(asked: dict[str, Any], valuations: Valuations, champion: Served) -> dict[str, Any]:
     """Judge an application that nobody has made. Valuations are read only if forests are named."""
-    rules, case = case_of(asked, valuations)
+    rules, case = case_of(asked, valuations, champion)
     judgement = underwriting.underwrite(rules, case).judgement
     return {
         "outcome": judgement.outcome,
@@ -44,7 +45,7 @@ def what_if(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
         "reasons": judgement.reasons,
         "watch": judgement.watch,
         "flags": judgement.flags,
-        "model": model(),
+        "model": champion.label(),
         "parameters_digest": rules.judged_by.digest,
         "unverified_parameters": rules.judged_by.unverified,
     }
@@ -53,15 +54,15 @@ def what_if(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
 def path_of(session: Session, loan_id: UUID) -> dict[str, Any]:
     """The smallest changes with which a loan's application would be approved as things stand now."""
     loan = found(session, Loan, loan_id)
-    return path.show(path.search(rulebook(clock.today()), case_now(session, loan)))
+    return path.show(path.search(rulebook(clock.today(), models.champion(session)), case_now(session, loan)))
 
 
-def path_of_question(asked: dict[str, Any], valuations: Valuations) -> dict[str, Any]:
+def path_of_question(asked: dict[str, Any], valuations: Valuations, champion: Served) -> dict[str, Any]:
     """The smallest changes with which an application that nobody has made would be approved."""
-    return path.show(path.search(*case_of(asked, valuations)))
+    return path.show(path.search(*case_of(asked, valuations, champion)))
 
 
-def case_of(asked: dict[str, Any], valuations: Valuations) -> tuple[Rulebook, Case]:
+def case_of(asked: dict[str, Any], valuations: Valuations, champion: Served) -> tuple[Rulebook, Case]:
     """The case of an application that nobody has made, and the rulebook of today."""
     today = clock.today()
     assets = []
@@ -83,18 +84,7 @@ def case_of(asked: dict[str, Any], valuations: Valuations) -> tuple[Rulebook, Ca
         natural_person=asked["borrower_kind"] == "natural_person",
         verifier=asked["verifier"],
     )
-    return rulebook(today), Case(facts, tuple(assets))
-
-
-def model() -> dict[str, Any]:
-    """Which card scores, and what it may not be used for."""
-    card = scorecard()
-    return {
-        "name": card.document["name"],
-        "version": card.document["version"],
-        "sha256": card.sha256,
-        "note": card.document["note"],
-    }
+    return rulebook(today, champion), Case(facts, tuple(assets))
 
 
 def show(session: Session, loan: Loan) -> dict[str, Any]:
@@ -108,7 +98,7 @@ def show(session: Session, loan: Loan) -> dict[str, Any]:
         "assets": loan.assets,
         "cover": loan.cover,
         "guarantee": _guarantee(loan),
-        "decision": _decision(decision),
+        "decision": _decision(session, decision),
         "offer": _offer(loan),
         "deadlines": loan,
         "covenants": _covenants(session, loan),
@@ -141,7 +131,7 @@ def schedule_of(session: Session, loan_id: UUID) -> dict[str, Any]:
     return {"repayment": loan.repayment, "items": servicing.plan(loan)}
 
 
-def _decision(decision: Decision) -> dict[str, Any]:
+def _decision(session: Session, decision: Decision) -> dict[str, Any]:
     judged, price = decision.result["judgement"], decision.result["price"]
     priced = price or dict.fromkeys(
         ("annual_rate", "loss_given_default", "loss_given_default_before_legs", "expected_losses", "worth_bp")
@@ -170,7 +160,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "loss_given_default_before_legs": _rate(priced["loss_given_default_before_legs"]),
         "expected_losses": None if losses is None else {leg: money.from_fen(part) for leg, part in losses.items()},
         "worth_bp": priced["worth_bp"],
-        "model": {**model(), "sha256": decision.artefact_hash},
+        "model": decision.model or models.label_of_kept(session, decision.artefact_hash),
         "parameters_digest": decision.parameters_digest,
         "unverified_parameters": unverified(decision.decided_on),
         "inputs": decision.inputs,

@@ -14,14 +14,14 @@ from typing import Any
 from services.credit.actions import collateral as pledge
 from services.credit.actions import pricing, reasons, rules, scoring
 from services.credit.actions.collateral import Collateral
-from services.credit.actions.policy import JUDGEMENT, PRICE, Policy, policy, scorecard
+from services.credit.actions.policy import JUDGEMENT, PRICE, Policy, policy
 from services.credit.actions.pricing import Price, PriceInputs
 from services.credit.actions.rules import Breach
 from services.credit.actions.scoring import Facts, Judgement
 from services.credit.formulas.scorecard import Card
 from services.credit.scorecard_file import Scorecard
-from shared import artefacts
 from shared.events.parts import Reason
+from shared.models import Served
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,15 @@ class Rulebook:
     def texts(self) -> dict[str, str]:
         """All of it, by SHA-256, to be kept."""
         return {
-            self.card.sha256: artefacts.written(self.card.document).decode("utf-8"),
+            self.card.sha256: self.card.text,
             self.judged_by.sha256: self.judged_by.text,
             self.priced_by.sha256: self.priced_by.text,
         }
 
 
-@lru_cache(maxsize=64)
-def rulebook(on: date) -> Rulebook:
-    """The rulebook in force on a day."""
-    return Rulebook(scorecard(), policy(on, JUDGEMENT), policy(on, PRICE))
+def rulebook(on: date, champion: Served) -> Rulebook:
+    """The rulebook in force on a day, with the card that decides."""
+    return Rulebook(champion.model, policy(on, JUDGEMENT), policy(on, PRICE))
 
 
 @lru_cache(maxsize=64)

@@ -6,10 +6,11 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.credit.actions import reading
+from services.credit.actions.models import champion_for_question
 from services.credit.schemas.paths import PathResponse
 from services.credit.schemas.scores import ScoreRequest
 from services.credit.tables import valuations_of
-from shared.web import Blueprint
+from shared.web import Blueprint, caller
 
 blp = Blueprint("paths", __name__, url_prefix="/v1", description="Which changes of a request would be approved")
 
@@ -29,4 +30,5 @@ def get_path(session: Session, loan_id: UUID) -> Any:
 @blp.response(200, PathResponse())
 def post_path(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     """Show the smallest changes with which a what-if would be approved. Keeps nothing, like the what-if itself."""
-    return reading.path_of_question(body, lambda asset_ids: valuations_of(session, asset_ids))
+    champion = champion_for_question(session, caller().institution)
+    return reading.path_of_question(body, lambda asset_ids: valuations_of(session, asset_ids), champion)

@@ -2,23 +2,14 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import validate
 
-from shared.fields import Base, Money, Quantity
+from shared.fields import Base, Flag, Money, Quantity
 
 CODE = validate.Regexp(r"[a-z0-9][a-z0-9-]{1,62}\Z", error="A code of lower-case letters, digits and hyphens.")
 
 
 HASH = validate.Regexp(r"[0-9a-f]{64}\Z", error="A SHA-256 in lower-case hexadecimal.")
-
-
-class Flag(fields.Boolean):
-    """True or false, never a number or a word."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
 
 
 def rate(**more: Any) -> Quantity:
@@ -33,3 +24,6 @@ def money(**more: Any) -> Money:
 
 class EmptyRequest(Base):
     """Nothing to say beyond the address."""
+
+
+__all__ = ["CODE", "HASH", "EmptyRequest", "Flag", "money", "rate"]

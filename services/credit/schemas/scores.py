@@ -62,6 +62,13 @@ class ModelResponse(Base):
     name = fields.String(required=True)
     version = fields.Integer(required=True)
     sha256 = fields.String(required=True)
+    origin = fields.String(
+        required=True,
+        metadata={
+            "enum": ["register", "shipped"],
+            "description": "shipped: the bank has promoted none, so the card that came with the program decides",
+        },
+    )
     note = fields.String(required=True)
 
 

@@ -40,6 +40,8 @@ class Decision(Base):
     artefact_hash: Mapped[str] = mapped_column(String(64))
     judgement_hash: Mapped[str] = mapped_column(String(64))
     price_hash: Mapped[str] = mapped_column(String(64))
+    #: Name, version and origin of the card; decisions older than the register of models have none.
+    model: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     #: SHA-256 over every coefficient in force.
     parameters_digest: Mapped[str] = mapped_column(String(64))
 

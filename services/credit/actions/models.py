@@ -1,0 +1,49 @@
+"""Which models of default score for a bank: those of its register, or else the ones that came with the program."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.credit import scorecard_file
+from services.credit.scorecard_file import Scorecard
+from services.credit.tables import materials_of
+from shared.artefacts import Artefact
+from shared.models import Kind, Register, Served, served
+
+PURPOSE = "default-probability"
+
+
+@lru_cache(maxsize=1)
+def shipped_card() -> Served:
+    """The card that came with the program, its signature checked and its parity rows replayed once."""
+    artefact = scorecard_file.load_artefact()
+    return served(scorecard_file.scorecard_of(artefact), artefact, "scorecard")
+
+
+def _card(artefact: Artefact, name: str) -> Scorecard:
+    return scorecard_file.scorecard_of(artefact, name)
+
+
+REGISTER = Register(
+    kinds={"scorecard": Kind(PURPOSE, decides=True, ready=_card)},
+    shipped={(PURPOSE, "champion"): shipped_card},
+)
+
+
+def champion(session: Session) -> Served:
+    """The card that decides for this transaction's bank."""
+    return REGISTER.champion(session, PURPOSE)
+
+
+def label_of_kept(session: Session, sha256: str) -> dict[str, Any]:
+    """Which card a decision was made by that did not write it down: read from the card that was kept with it."""
+    text = materials_of(session, [sha256]).get(sha256)
+    document = {"name": "", "version": 0, "note": ""} if text is None else json.loads(text)
+    return {name: document[name] for name in ("name", "version", "note")} | {"sha256": sha256, "origin": "shipped"}
+
+
+def champion_for_question(session: Session, institution: str) -> Served:
+    """The card that decides for a bank, for an answer that binds nobody."""
+    return REGISTER.remembered_champion(session, institution, PURPOSE)
