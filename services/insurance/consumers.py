@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.insurance.actions import claims, covers, policies, valuations
+from services.insurance.actions import bulk_pricing, claims, covers, endorsements, policies, valuations
 from shared.door import Door
 from shared.events.base import Event
 from shared.events.credit import (
@@ -46,9 +46,13 @@ TIMERS: Mapping[str, TimerHandler] = {
     "cover_quote": covers.expire_quote,
     "policy_notice": policies.give_notice,
     "policy_end": policies.end_policy,
+    "policy_instalment": endorsements.miss_instalment,
 }
 
-JOBS: Mapping[str, Step] = {}
+JOBS: Mapping[str, Step] = {
+    "price_file": bulk_pricing.step_file,
+    "price_book": bulk_pricing.step_book,
+}
 
 
 def tenant_of(event: Any) -> str:

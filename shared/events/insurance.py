@@ -73,6 +73,30 @@ class PolicyLapsed(CoverEvent):
 
 @declared
 @dataclass(frozen=True, kw_only=True)
+class PolicyEndorsed(CoverEvent):
+    """A policy in force was changed: another sum after a revaluation, or a longer term."""
+
+    policy_id: UUID
+    number: int
+    kind: Literal["revaluation", "renewal"]
+    effective_on: date
+    expiry: date
+    sum_insured: Money
+    annual_premium: Money
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class PolicyBreached(CoverEvent):
+    """The owner broke the policy: whether the bank is still paid is what the clause says."""
+
+    policy_id: UUID
+    clause: Literal["lender", "simple"]
+    reason: str
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
 class ClaimOpened(CoverEvent):
     """A loss on an insured forest: what was lost and what is payable after the policy's terms."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.embedded import EmbeddedPostgres
 from services.credit.actions import prescreens
+from services.insurance.actions import bulk_pricing
 from shared import audit, clock, db, jobs
 from shared.schema import SERVICES
 from tests.conftest import Database, empty
@@ -52,6 +53,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     rows = f"{','.join(prescreens.REQUIRED)}\nFILE-1,cooperative,022,500000.00,36\n".encode()
     body(client("credit", databases["credit"], "officer", BANK).send("/v1/prescreens", rows), 202)
     body(client("credit", databases["credit"], "modeller", BANK).send("/v1/models?kind=scorecard", signed(card())), 201)
+    rows = f"{','.join(bulk_pricing.REQUIRED)}\nPARCEL-1,youyu,1000.00,900.00\n".encode()
+    body(client("insurance", databases["insurance"], "insurer", INSURER).send("/v1/pricings", rows), 202)
     # Two borrowers of one telephone, so that there is a group.
     for serial in (1, 2):
         asked = borrowers.person(serial, phone="13900000000")
@@ -139,7 +142,7 @@ _LISTS = {
         "duty_id": "replacement-duties",
     },
     "credit": {"loan_id": "loans", "party_id": "parties", "prescreen_id": "prescreens", "model_id": "models"},
-    "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims"},
+    "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims", "pricing_id": "pricings"},
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
 }
 _ROLES = {"sink": "bureau", "credit": "officer", "insurance": "insurer", "guarantee": "guarantor"}

@@ -39,6 +39,7 @@ PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
     *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id", "prescreen_id"),
     "model_id",
+    "pricing_id",
 }
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
@@ -170,6 +171,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "disclosure": {"purpose": "contract"},
     "erasure": {"ground": "own_request"},
     "documents": {"name": "a title", "kind": "forest_title", "sha256": "0" * 64, "size": 1},
+    "breach": {"reason": "felled without a permit"},
+    "endorsements": {"assets": [{"asset_id": str(uuid4()), "sum_insured": _MONEY}]},
+    "renewal": {"months": 12},
+    "instalments": {"count": 2},
+    "premium-payments": {"number": 1},
+    "proposal": {"comment": "well guarded"},
     "cancellation": {},
     "validation": {"fit": True, "comment": "seen"},
     "promotion": {"role": "champion", "comment": "seen"},

@@ -54,6 +54,23 @@ def post(session: Session, cover_id: UUID) -> None:
         hold.state = "posted"
 
 
+def change(session: Session, cover_id: UUID, by_county: Mapping[str, Decimal]) -> list[Reason]:
+    """Move what a policy carries in each county and in total, or say what lacks and move nothing."""
+    moved = dict(by_county) | {ALL: sum(by_county.values(), Decimal(0))}
+    holds = _holds(session, cover_id, "posted")
+    rows = _locked(session, moved)
+    lacking = [
+        reasons.capacity_exceeded(county, amount, rows[county].room)
+        for county, amount in sorted(moved.items())
+        if amount > rows[county].room
+    ]
+    if not lacking:
+        for county, amount in moved.items():
+            rows[county].posted += amount
+            holds[county].amount += amount
+    return lacking
+
+
 def release(session: Session, cover_id: UUID) -> None:
     """Give back whatever a cover holds; a second time changes nothing."""
     holds = _holds(session, cover_id, "pending", "posted")

@@ -21,8 +21,9 @@ from services.insurance.tables import (
     lock_assets,
     sum_insured_elsewhere,
 )
-from shared import audit, clock, money, outbox, timers, watchers
+from shared import approvals, audit, clock, money, outbox, timers, watchers
 from shared.db import locked, tenant
+from shared.errors import ConflictError, StateError
 from shared.events.credit import LegsRequested, LoanAccepted, LoanEvent
 from shared.events.insurance import CoverQuoted, CoverRefused
 from shared.events.parts import PledgedAsset, Reason
@@ -88,8 +89,10 @@ def quote_waiting(session: Session, asset_id: UUID) -> None:
 
 
 def give_up_waiting(session: Session, cover_id: UUID) -> None:
-    """Refuse a cover whose valuation did not come in time."""
+    """Refuse a cover whose valuation, or whose second person, did not come in time."""
     cover = locked(session, Cover, cover_id)
+    if cover.state == "referred":
+        _refuse(session, cover, "quote", [reasons.answer_too_late(cover.answer_by)])
     if cover.state != "waiting":
         return
     found = latest_valuations(session, (asset.asset_id for asset in cover.assets))
@@ -138,15 +141,97 @@ def _answer(session: Session, cover: Cover) -> None:
             timers.put(session, "cover_answer", cover.id, cover.answer_by)
             audit.record(session, "wait_for_valuation", cover.id, loan=str(cover.loan_id))
         return
+    _judge(session, cover, valuations)
+
+
+def _judge(
+    session: Session, cover: Cover, valuations: dict[UUID, Valuation], agreed: dict[str, str] | None = None
+) -> None:
+    """Quote, refuse, or refer what one person may not decide; `agreed` is what two persons have agreed to."""
     p = PARAMETERS.at(clock.today())
     steps = pricing.Steps()
     refusals, insured = _underwrite(session, cover, valuations, p, steps)
     if not refusals:
-        refusals = _quote(session, cover, insured, valuations, p, steps)
+        price = pricing.price(insured, p, steps)
+        if agreed is None:
+            refusals = _beyond_authority(price, insured, p)
+            if refusals:
+                _refer(session, cover, insured, price, p, steps, refusals)
+                return
+        elif agreed != _agreement(insured, price):
+            raise ConflictError("the price is not what was proposed any more; propose it again")
+        refusals = _quote(session, cover, insured, price, valuations, p, steps)
     if refusals:
         cover.explanation, cover.parameters_digest = steps.rows, p.digest
         cover.unverified_parameters = list(p.unverified)
         _refuse(session, cover, "quote", refusals)
+
+
+# -- beyond one person's authority ------------------------------------------------------------------------------------
+
+
+def _beyond_authority(price: pricing.Price, insured: list[pricing.Insured], p: InForce) -> list[Reason]:
+    most, total = money.from_fen(p["authority"]["sum_insured"]), sum((one.sum_insured for one in insured), Decimal(0))
+    deviation, furthest = Decimal(price.shown["deviation"]), Decimal(str(p["authority"]["deviation"]))
+    found = [reasons.sum_beyond_authority(total, most)] if total > most else []
+    return found + ([reasons.rate_beyond_authority(deviation, furthest)] if abs(deviation) > furthest else [])
+
+
+def _refer(
+    session: Session, cover: Cover, insured: list[pricing.Insured], price: pricing.Price, p: InForce,
+    steps: pricing.Steps, why: list[Reason],
+) -> None:  # fmt: skip
+    """Wait for two people, no longer than the bank does."""
+    cover.state, cover.reasons = "referred", reasons.as_json(why)
+    cover.pricing, cover.explanation, cover.parameters_digest = price.shown, steps.rows, p.digest
+    cover.unverified_parameters = list(p.unverified)
+    cover.referral = _agreement(insured, price)
+    timers.put(session, "cover_answer", cover.id, cover.answer_by)
+    audit.record(session, "refer_cover", cover.id, loan=str(cover.loan_id), reasons=[one.code for one in why])
+
+
+def _agreement(insured: list[pricing.Insured], price: pricing.Price) -> dict[str, str]:
+    """What two people agree to: the sums and the premium."""
+    sums = {one.name: str(one.sum_insured) for one in insured}
+    return sums | {"annual_premium": str(price.annual_premium), "technical_rate": price.shown["technical_rate"]}
+
+
+def propose_cover(session: Session, cover_id: UUID, comment: str, maker: str) -> Cover:
+    """Propose to quote a referred cover as it is priced; another person approves exactly that."""
+    cover = _referred(session, cover_id)
+    assert cover.referral is not None
+    payload = cover.referral | {"cover": str(cover.id), "comment": comment}
+    approval = approvals.ask(session, "cover", cover.id, payload, maker, cover.answer_by)
+    cover.proposal_hash = approval.payload_hash
+    audit.record(session, "propose_cover", cover.id, payload_hash=approval.payload_hash)
+    session.flush()
+    return cover
+
+
+def approve_cover(session: Session, cover_id: UUID, seen_hash: str, approved: bool, checker: str) -> Cover:
+    """Approve or reject a proposal as a second person who saw exactly it."""
+    cover = _referred(session, cover_id)
+    approvals.decide(session, "cover", cover.id, seen_hash, checker, approved)
+    cover.proposal_hash = None
+    if approved:
+        ids = [asset.asset_id for asset in cover.assets]
+        lock_assets(session, ids)
+        cover.reasons = []
+        _judge(session, cover, latest_valuations(session, ids), cover.referral)
+    else:
+        _refuse(session, cover, "quote", [reasons.referral_rejected()])
+    session.flush()
+    return cover
+
+
+def _referred(session: Session, cover_id: UUID) -> Cover:
+    cover = locked(session, Cover, cover_id)
+    if cover.state != "referred":
+        raise StateError(f"the cover is {cover.state}; only one that is referred waits for two people")
+    return cover
+
+
+# -- judging and quoting ----------------------------------------------------------------------------------------------
 
 
 def _underwrite(
@@ -189,11 +274,10 @@ def _underwrite(
 
 
 def _quote(
-    session: Session, cover: Cover, insured: list[pricing.Insured], valuations: dict[UUID, Valuation], p: InForce,
-    steps: pricing.Steps,
+    session: Session, cover: Cover, insured: list[pricing.Insured], price: pricing.Price,
+    valuations: dict[UUID, Valuation], p: InForce, steps: pricing.Steps,
 ) -> list[Reason]:  # fmt: skip
-    """Price the cover and hold capacity for it; reasons if the capacity does not suffice."""
-    price = pricing.price(insured, p, steps)
+    """Quote the price and hold capacity for the cover; reasons if the capacity does not suffice."""
     by_county: dict[str, Decimal] = {}
     for one in insured:
         by_county[one.county] = by_county.get(one.county, Decimal(0)) + one.sum_insured
@@ -243,6 +327,7 @@ def _quote(
 def _terms(p: InForce) -> dict[str, Any]:
     """What a claim will be judged by, fixed with the quote."""
     return {
+        "insured_quantity": "carbon_value",
         "insured_value_quantile": p["insured_value_quantile"],
         "deductible_share": str(p["deductible_share"]),
         "small_fire_exclusion_mu": str(p["small_fire_exclusion_mu"]),

@@ -57,7 +57,7 @@ def price_sites(
     sites: Sequence[Site], terms: pricing.Terms, term_months: int, p: InForce, steps: pricing.Steps
 ) -> dict[str, Any]:
     """Price some forests on one policy, with every reason why a quote would be refused."""
-    refusals = against(sites, term_months, p)
+    refusals = against(sites, policies.expiry_of(clock.today(), term_months, p), p)
     insured = [site.insured for site in sites if site.insured.sum_insured > 0]
     price = pricing.price(insured, p, steps, terms) if insured else None
     return {
@@ -76,10 +76,16 @@ def price_sites(
     }  # fmt: skip
 
 
-def against(sites: Sequence[Site], term_months: int, p: InForce) -> list[Reason]:
-    """Every reason why these forests cannot be insured for these sums and this term."""
+def valued_site(valuation: Valuation, wanted: Decimal, p: InForce) -> Site:
+    """A forest as the register values it, to be insured for a sum."""
+    value = pricing.insurable_value(valuation, p["insured_value_quantile"])
+    insured = pricing.insured_of(valuation, wanted)
+    return Site(insured, value, pricing.sum_limit(valuation, p), valuation.title_until, valuation.valid_until)
+
+
+def against(sites: Sequence[Site], ends_on: date, p: InForce) -> list[Reason]:
+    """Every reason why these forests cannot be insured for these sums until that day."""
     ceiling, found = Decimal(str(p["maximum_hazard_score"])), []
-    ends_on = policies.expiry_of(clock.today(), term_months, p)
     for site in sites:
         county = site.insured.county
         if site.valid_until is not None and site.valid_until < clock.today():

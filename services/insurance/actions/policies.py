@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.insurance.actions import PARAMETERS, capacity
-from services.insurance.formulas.subsidy import return_premium
+from services.insurance.formulas.subsidy import refund_split, return_premium
 from services.insurance.tables import Claim, Cover, Policy, PolicyAsset, policy_of_loan
 from shared import audit, clock, money, outbox, timers
 from shared.db import locked
@@ -27,7 +27,7 @@ from shared.events.credit import (
     LoanRepaid,
     RecoveryReceived,
 )
-from shared.events.insurance import PolicyBound, PolicyLapsed
+from shared.events.insurance import PolicyBound, PolicyBreached, PolicyLapsed
 from shared.ids import uuid7
 from shared.parameters import InForce
 
@@ -67,6 +67,7 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
         balance=None,
         unsettled=NOTHING,
         claimed=NOTHING,
+        premium_split=(cover.pricing or {}).get("split") or {"owner": str(cover.annual_premium)},
         bound_at=clock.now(),
         assets=[
             PolicyAsset(
@@ -83,7 +84,7 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
     )
     session.add(policy)
     notice = timedelta(days=p["cancellation_notice_days"]["ordinary"])
-    timers.put(session, "policy_notice", policy.id, _start_of(expiry - notice))
+    timers.put(session, "policy_notice", policy.id, start_of(expiry - notice))
     outbox.put(
         session,
         PolicyBound(
@@ -107,7 +108,7 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
 
 def expiry_of(inception: date, term_months: int, p: InForce) -> date:
     """The first day after a policy that begins with a loan of some months."""
-    return _months_later(inception, term_months) + timedelta(days=p["run_off_days"])
+    return months_later(inception, term_months) + timedelta(days=p["run_off_days"])
 
 
 # -- the bank's live interest -----------------------------------------------------------------------------------------
@@ -187,6 +188,28 @@ def undo_policy(session: Session, loan_id: UUID) -> None:
         _lapse(session, policy, "undone", policy.inception, policy.annual_premium)
 
 
+def break_policy(session: Session, policy_id: UUID, reason: str) -> Policy:
+    """Enter that the owner broke the policy; the bank hears of it, and the clause says who is paid from now on."""
+    policy = locked(session, Policy, policy_id)
+    if policy.state == "ended" or policy.breached_at is not None:
+        raise StateError("the policy has ended or is broken already")
+    policy.breached_at, policy.breach = clock.now(), reason
+    outbox.put(
+        session,
+        PolicyBreached(
+            loan_id=policy.loan_id,
+            bank=policy.bank,
+            insurer=policy.institution,
+            policy_id=policy.id,
+            clause=policy.terms["lender_clause"],
+            reason=reason,
+        ),
+    )
+    audit.record(session, "break_policy", policy.id, loan=str(policy.loan_id), reason=reason)
+    session.flush()
+    return policy
+
+
 def give_notice(session: Session, policy_id: UUID) -> None:
     """Tell the bank that the policy will run out, the notice period before it does."""
     policy = locked(session, Policy, policy_id)
@@ -205,7 +228,8 @@ def _lapse(session: Session, policy: Policy, reason: str, ends_on: date, returne
     """Tell when the cover ends, and end it on that day."""
     policy.state, policy.lapse_reason = "ending", reason
     policy.ends_on, policy.return_premium = ends_on, returned
-    timers.cancel(session, policy.id, "policy_notice")
+    policy.return_split = refunds(policy, returned)
+    timers.cancel(session, policy.id, "policy_notice", "policy_instalment")
     outbox.put(
         session,
         PolicyLapsed(
@@ -225,7 +249,7 @@ def _lapse(session: Session, policy: Policy, reason: str, ends_on: date, returne
     if ends_on <= clock.today():
         _end(session, policy)
     else:
-        timers.put(session, "policy_end", policy.id, _start_of(ends_on))
+        timers.put(session, "policy_end", policy.id, start_of(ends_on))
 
 
 def _end(session: Session, policy: Policy) -> None:
@@ -237,23 +261,37 @@ def _end(session: Session, policy: Policy) -> None:
 
 def _unearned(policy: Policy, ends_on: date) -> Decimal:
     """Premium of the policy year that is given back when the cover ends early. [CNY]"""
-    years = 0
-    while _months_later(policy.inception, 12 * (years + 1)) <= ends_on:
-        years += 1
-    start, end = (_months_later(policy.inception, 12 * (years + n)) for n in (0, 1))
+    start, end = year_of(policy, ends_on)
     days = (end - start).days
     # The last policy year is as short as the run-off: only the days up to the expiry were charged.
     unused = max((min(end, policy.expiry) - ends_on).days, 0)
     return money.from_fen(return_premium(money.fen(policy.annual_premium), days, days - unused))
 
 
-def _months_later(day: date, months: int) -> date:
+def refunds(policy: Policy, returned: Decimal) -> dict[str, str]:
+    """What is given back, to those who paid, by what each paid; the parts sum to it."""
+    paid = {payer: money.fen(Decimal(part)) for payer, part in (policy.premium_split or {}).items()}
+    if sum(paid.values()) < money.fen(returned):
+        paid = {"owner": money.fen(policy.annual_premium)}
+    parts = refund_split(money.fen(returned), list(paid.values()))
+    return {payer: str(money.from_fen(part)) for payer, part in zip(paid, parts, strict=True)}
+
+
+def year_of(policy: Policy, day: date) -> tuple[date, date]:
+    """First day of the policy year that a day lies in, and the first day after it."""
+    years = 0
+    while months_later(policy.inception, 12 * (years + 1)) <= day:
+        years += 1
+    return months_later(policy.inception, 12 * years), months_later(policy.inception, 12 * (years + 1))
+
+
+def start_of(day: date) -> datetime:
+    """The moment a business day begins."""
+    return datetime.combine(day, time.min, tzinfo=clock.BUSINESS)
+
+
+def months_later(day: date, months: int) -> date:
     """The same day some months later, or the last one of a shorter month."""
     years, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month + 1
     return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
-
-
-def _start_of(day: date) -> datetime:
-    """The moment a business day begins."""
-    return datetime.combine(day, time.min, tzinfo=clock.BUSINESS)

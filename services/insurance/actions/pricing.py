@@ -4,7 +4,8 @@ A price is a list of levels, each with its equation and coefficients, from the e
 only levels are rounded, so the steps between them sum to the premium to the fen.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -165,6 +166,23 @@ class Tariff:
                 values.append([_level(table, peril, traits[name]) for peril in self.perils])
         return names, values
 
+    def many_relativities(self, species: Sequence[str], traits: Sequence[Mapping[str, Any]]) -> Array:
+        """Product of the factors of many sites by peril; each known set of factors is looked up once."""
+        known: dict[tuple[Any, ...], int] = {}
+        rows: list[Array] = []
+        place = np.empty(len(species), dtype=np.int64)
+        bands = {name: self.p[f"rating_factor.{name}"]["edges"] for name in MEASURED}
+        for number, (of, told) in enumerate(zip(species, traits, strict=True)):
+            key = (of, *(
+                bisect_right(bands[name], told[name]) if name in bands else told[name] for name in told
+            ), *told)  # fmt: skip
+            if key not in known:
+                _, values = self.relativities([(of, 1.0)] if of else [], told)
+                known[key] = len(rows)
+                rows.append(np.prod(np.array(values).reshape(-1, len(self.perils)), axis=0))
+            place[number] = known[key]
+        return np.array(rows)[place]
+
     @staticmethod
     def _of_mixture(by_species: Mapping[str, float], species: Sequence[tuple[str, float]]) -> float:
         whole = sum(share for _, share in species)
@@ -181,11 +199,16 @@ def _level(table: Mapping[str, Any], peril: str, found: Any) -> float:
 # -- from losses to the premium ---------------------------------------------------------------------------------------
 
 
-def payments(tariff: Tariff, sums: Array, frequency: Array, terms: Terms) -> tuple[list[Level], Array]:
-    """Expected payments of a year by forest and peril, before and after each term in use, and their variances."""
+def payments(
+    tariff: Tariff, sums: Array, frequency: Array, terms: Terms, *, last: bool = False
+) -> tuple[list[Level], Array]:
+    """Expected payments of a year by forest and peril, before and after each term in use, and their variances.
+
+    With `last`, only after all of them.
+    """
     whole = sums[:, None]
     given: dict[str, float] = {}
-    levels = [Level("loss", "(I6)", _expected(tariff, whole, frequency, given))]
+    levels = [] if last else [Level("loss", "(I6)", _expected(tariff, whole, frequency, given))]
     for name, amount, nothing in (
         ("deductible_share", terms.deductible_share, 0),
         ("deductible", terms.deductible, 0),
@@ -195,7 +218,10 @@ def payments(tariff: Tariff, sums: Array, frequency: Array, terms: Terms) -> tup
     ):
         if amount != nothing:
             given[name] = amount
-            levels.append(Level(name, "(I121)", _expected(tariff, whole, frequency, given), {name: amount}))
+            if not last:
+                levels.append(Level(name, "(I121)", _expected(tariff, whole, frequency, given), {name: amount}))
+    if last:
+        levels.append(Level("payments", "(I121)", _expected(tariff, whole, frequency, given), given))
     squares = events.event_payment_square(whole, tariff.mean, tariff.sd, **given)
     return levels, formulas.capped_loss_variance(frequency, squares)
 
@@ -241,6 +267,45 @@ def _credits(p: InForce, terms: Terms) -> dict[str, float]:
     for measure in terms.prevention:
         found[f"prevention_{measure}"] = p["prevention_credits"][measure]
     return found
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a year of many covers costs, a row each; amounts are fen."""
+
+    sums: Array
+    premium: npt.NDArray[np.int64]
+    split: npt.NDArray[np.int64]
+    pure: Array
+    technical: Array
+    deviation: Array
+
+    def as_text(self) -> Iterator[list[str]]:
+        """Figures of each row: sum, premium, parts, expected loss in CNY, technical rate, deviation."""
+        sums, pure = self.sums.astype(np.int64).tolist(), rating.whole_fens(self.pure).tolist()
+        fens = zip(sums, self.premium.tolist(), *self.split.T.tolist(), pure, strict=True)
+        for amounts, rate, deviation in zip(fens, self.technical.tolist(), self.deviation.tolist(), strict=True):
+            yield [*(f"{fen // 100}.{fen % 100:02d}" for fen in amounts), f"{rate:.8f}", f"{deviation:.6f}"]
+
+
+def price_many(tariff: Tariff, sums: Array, scores: Array, relativities: Array, terms: Terms | None = None) -> Prices:
+    """Price many forests, each on a policy of its own, on the path of one."""
+    p = tariff.p
+    terms = terms or Terms(deductible_share=float(p["deductible_share"]))
+    rates = rating.site_rate(
+        formulas.peril_rate(tariff.base, scores, tariff.reference, tariff.exponent), relativities[:, :, None]
+    )
+    stages, variances = payments(tariff, sums, formulas.event_frequency(rates, tariff.mean), terms, last=True)
+    pure = formulas.pure_premium(stages[-1].amount)
+    levels = charged(tariff, pure, variances, terms)
+    gross = next(level.amount for level in levels if level.step == "profit")
+    premium = levels[-1].amount.astype(np.int64)
+    shares = p[f"subsidy_shares.{terms.subsidy}"]
+    technical = gross / sums
+    return Prices(
+        sums, premium, rating.split_by_weights(premium, [shares[payer] for payer in PAYERS]), pure, technical,
+        rating.rate_deviation(technical, float(p["filed_rate"])),
+    )  # fmt: skip
 
 
 def price(insured: Sequence[Insured], p: InForce, steps: Steps, terms: Terms | None = None) -> Price:

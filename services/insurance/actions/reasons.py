@@ -125,6 +125,29 @@ def capacity_exceeded(county: str, needed: Decimal, room: Decimal) -> Reason:
     )
 
 
+def sum_beyond_authority(total: Decimal, most: Decimal) -> Reason:
+    """More than one person may write."""
+    return Reason(
+        code="sum_beyond_authority",
+        zh=f"保险金额{_money(total)}元超过单人承保权限{_money(most)}元，须两人核准。",
+        en=f"The sum insured of {_money(total)} CNY is above one person's authority of {_money(most)} CNY.",
+    )
+
+
+def rate_beyond_authority(deviation: Decimal, furthest: Decimal) -> Reason:
+    """The technical rate is farther from the filed one than one person may decide."""
+    return Reason(
+        code="rate_beyond_authority",
+        zh=f"技术费率偏离备案费率{deviation:.0%}，超过单人权限{furthest:.0%}，须两人核准。",
+        en=f"The technical rate is {deviation:.0%} off the filed one, beyond one person's authority of {furthest:.0%}.",
+    )
+
+
+def referral_rejected() -> Reason:
+    """A second person said no."""
+    return Reason(code="referral_rejected", zh="转报核保未获核准。", en="The referred cover was not approved.")
+
+
 def answer_too_late(answer_by: datetime) -> Reason:
     """The quote could not be given in time."""
     return Reason(

@@ -1,9 +1,10 @@
 """The HTTP door of insurance, a blueprint for each noun: translate, nothing else."""
 
-from services.insurance.routes import capacities, claims, covers, policies, prices
+from services.insurance.routes import bulk_pricing, capacities, claims, covers, policies, prices
 
 BLUEPRINTS = (
     prices.blp,
+    bulk_pricing.blp,
     covers.blp,
     policies.blp,
     claims.blp,

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.insurance.actions import covers
 from services.insurance.routes.common import filtered
-from services.insurance.schemas.covers import CoverQuery, CoverResponse, CoverSummary
+from services.insurance.schemas.covers import ApprovalRequest, CoverQuery, CoverResponse, CoverSummary, ProposalRequest
 from services.insurance.tables import Cover
 from shared.db import found
 from shared.fields import page_of
-from shared.web import Blueprint
+from shared.web import Blueprint, caller
 
 blp = Blueprint("insurance-covers", __name__, url_prefix="/v1", description="What banks asked for, and the answers.")
 
@@ -28,3 +29,19 @@ def get_covers(session: Session, query: dict[str, Any]) -> dict[str, Any]:
 def get_cover(session: Session, cover_id: UUID) -> Cover:
     """Show a cover with every step of its price."""
     return found(session, Cover, cover_id)
+
+
+@blp.command("POST", "/covers/<uuid:cover_id>/proposal", scope="insurance:underwrite")
+@blp.arguments(ProposalRequest())
+@blp.response(200, CoverResponse())
+def post_cover_proposal(session: Session, body: dict[str, Any], cover_id: UUID) -> Cover:
+    """Propose to quote a cover that is beyond one person's authority."""
+    return covers.propose_cover(session, cover_id, body["comment"], caller().subject)
+
+
+@blp.command("POST", "/covers/<uuid:cover_id>/approval", scope="insurance:underwrite")
+@blp.arguments(ApprovalRequest())
+@blp.response(200, CoverResponse())
+def post_cover_approval(session: Session, body: dict[str, Any], cover_id: UUID) -> Cover:
+    """Approve or reject a proposal as a second person, by the hash of what was proposed."""
+    return covers.approve_cover(session, cover_id, body["payload_hash"], body["approve"], caller().subject)

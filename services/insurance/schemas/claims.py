@@ -35,3 +35,9 @@ class ClaimResponse(Versioned):
     paid_at = Moment(required=True, allow_none=True)
     to_bank = Money(required=True, allow_none=True)
     to_owner = Money(required=True, allow_none=True)
+    withheld = Money(
+        required=True, allow_none=True, metadata={"description": "Not paid because the owner broke the policy"}
+    )
+    subrogated = Money(
+        required=True, allow_none=True, metadata={"description": "What the insurer may claim back from the owner"}
+    )

@@ -4,9 +4,9 @@ from marshmallow import fields, validate
 
 from services.insurance.schemas.common import StepSchema
 from services.insurance.schemas.prices import PricingSchema
-from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Versioned
+from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Text, Versioned
 
-COVER_STATES = ["asked", "waiting", "quoted", "refused", "bound", "void"]
+COVER_STATES = ["asked", "waiting", "referred", "quoted", "refused", "bound", "void"]
 
 
 class CoverQuery(PageQuery):
@@ -60,5 +60,27 @@ class CoverResponse(CoverSummary):
     pricing = fields.Nested(
         PricingSchema(), required=True, allow_none=True, metadata={"description": "Null before a quote"}
     )
+    referral = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, allow_none=True,
+        metadata={"description": "What two people have to agree to: each forest's sum, the premium, the rate"},
+    )  # fmt: skip
+    proposal_hash = fields.String(
+        required=True, allow_none=True, metadata={"description": "Of what a first person proposed"}
+    )
     terms = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     explanation = fields.List(fields.Nested(StepSchema), required=True)
+
+
+class ProposalRequest(Base):
+    """Why a referred cover should be quoted as it is priced."""
+
+    comment = Text(max_length=1000, load_default="")
+
+
+class ApprovalRequest(Base):
+    """A second person's word on exactly the proposal they saw."""
+
+    payload_hash = fields.String(
+        required=True, validate=validate.Regexp(r"[0-9a-f]{64}\Z", error="A SHA-256 in small hexadecimal digits.")
+    )
+    approve = fields.Boolean(required=True, truthy={True}, falsy={False})

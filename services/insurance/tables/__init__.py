@@ -1,20 +1,32 @@
 """Tables of the insurance database, by noun, and the queries that several actions share."""
 
 from services.insurance.tables.base import Base
+from services.insurance.tables.bulk import BulkPricing, BulkPricingBatch
 from services.insurance.tables.capacities import Capacity, CapacityHold
 from services.insurance.tables.claims import Claim
 from services.insurance.tables.covers import Cover, CoverAsset, cover_of_loan
-from services.insurance.tables.policies import Policy, PolicyAsset, policy_of_loan, sum_insured_elsewhere
+from services.insurance.tables.policies import (
+    Endorsement,
+    Instalment,
+    Policy,
+    PolicyAsset,
+    policy_of_loan,
+    sum_insured_elsewhere,
+)
 from services.insurance.tables.reversals import Reversal
 from services.insurance.tables.valuations import Valuation, latest_valuations, lock_assets
 
 __all__ = [
     "Base",
+    "BulkPricing",
+    "BulkPricingBatch",
     "Capacity",
     "CapacityHold",
     "Claim",
     "Cover",
     "CoverAsset",
+    "Endorsement",
+    "Instalment",
     "Policy",
     "PolicyAsset",
     "Reversal",

@@ -22,8 +22,8 @@ class Claim(Versioned, Base):
         CheckConstraint("loss >= 0 AND payable >= 0 AND payable <= loss", name="payable"),
         CheckConstraint("(state = 'nil') = (payable = 0)", name="nil_pays_nothing"),
         CheckConstraint(
-            "(state = 'paid') = (paid_at IS NOT NULL) AND (state <> 'paid' OR"
-            " (to_bank >= 0 AND to_owner >= 0 AND to_bank + to_owner = payable))",
+            "(state = 'paid') = (paid_at IS NOT NULL) AND (state <> 'paid' OR (to_bank >= 0 AND to_owner >= 0"
+            " AND coalesce(withheld, 0) >= 0 AND to_bank + to_owner + coalesce(withheld, 0) = payable))",
             name="paid_in_full",
         ),
     )
@@ -46,3 +46,6 @@ class Claim(Versioned, Base):
     paid_at: Mapped[Moment | None]
     to_bank: Mapped[MoneyColumn | None]
     to_owner: Mapped[MoneyColumn | None]
+    #: Not paid because the owner broke the policy, and what the insurer may claim back from the owner.
+    withheld: Mapped[MoneyColumn | None]
+    subrogated: Mapped[MoneyColumn | None]

@@ -17,7 +17,9 @@ class Cover(Versioned, Base):
     __tablename__ = "covers"
     __table_args__ = (
         UniqueConstraint("institution", "loan_id"),
-        CheckConstraint("state IN ('asked', 'waiting', 'quoted', 'refused', 'bound', 'void')", name="state"),
+        CheckConstraint(
+            "state IN ('asked', 'waiting', 'referred', 'quoted', 'refused', 'bound', 'void')", name="state"
+        ),
         CheckConstraint(
             "state NOT IN ('quoted', 'bound') OR (sum_insured > 0 AND annual_premium > 0"
             " AND owner_premium BETWEEN 0 AND annual_premium AND quoted_at IS NOT NULL AND expires_at IS NOT NULL)",
@@ -48,6 +50,9 @@ class Cover(Versioned, Base):
     explanation: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     #: The price as it is shown: waterfall, technical and filed rate, factors, who pays which part.
     pricing: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    #: What two people have to agree to, and the hash of what the first of them proposed.
+    referral: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    proposal_hash: Mapped[str | None] = mapped_column(String(64))
     reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     parameters_digest: Mapped[str] = mapped_column(String(64), default="")
     unverified_parameters: Mapped[list[Any]] = mapped_column(JSONB, default=list)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -53,6 +53,12 @@ class Policy(Versioned, Base):
     unsettled: Mapped[MoneyColumn]
     claimed: Mapped[MoneyColumn]
     return_premium: Mapped[MoneyColumn | None]
+    #: Who pays which part of the premium, and who gets which part of what is given back; yuan by payer.
+    premium_split: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    return_split: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    #: When the owner broke the policy; from then on the lender's clause says who is paid.
+    breached_at: Mapped[Moment | None]
+    breach: Mapped[str | None] = mapped_column(String(200))
     lapse_reason: Mapped[str | None] = mapped_column(String(32))
     bound_at: Mapped[Moment]
 
@@ -84,6 +90,49 @@ class PolicyAsset(Base):
     insured_value: Mapped[MoneyColumn]
     sum_insured: Mapped[MoneyColumn]
     claimed: Mapped[MoneyColumn]
+
+
+class Endorsement(Base):
+    """A change of a policy in force: what it was, what it is, and what the change costs from its day on."""
+
+    __tablename__ = "endorsements"
+    __table_args__ = (
+        UniqueConstraint("policy_id", "number"),
+        CheckConstraint("kind IN ('revaluation', 'renewal')", name="kind"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policies.id"))
+    number: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    effective_on: Mapped[date]
+    expiry: Mapped[date]
+    sum_insured_before: Mapped[MoneyColumn]
+    sum_insured: Mapped[MoneyColumn]
+    annual_premium_before: Mapped[MoneyColumn]
+    annual_premium: Mapped[MoneyColumn]
+    #: To be paid for the rest of the policy year; below 0 it is given back.
+    premium_change: Mapped[MoneyColumn]
+    split: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    explanation: Mapped[list[Any]] = mapped_column(JSONB)
+    made_by: Mapped[str] = mapped_column(String(128))
+    made_at: Mapped[Moment]
+
+
+class Instalment(Base):
+    """One part of a year's premium and the day it is due."""
+
+    __tablename__ = "instalments"
+    __table_args__ = (CheckConstraint("amount > 0", name="amount"),)
+
+    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policies.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    institution: Mapped[Institution]
+    due_on: Mapped[date]
+    amount: Mapped[MoneyColumn]
+    split: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    paid_on: Mapped[date | None]
 
 
 def policy_of_loan(session: Session, loan_id: UUID) -> Policy | None:
