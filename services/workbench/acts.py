@@ -42,6 +42,8 @@ class Act:
     next: bool = False
     #: Shows the offer whole, as the hash that is sent stands for it.
     shows_offer: bool = False
+    #: Approves what waits for a second person, which the page then looks up as `waiting_hash`.
+    approves: bool = False
 
 
 def money(text: str) -> dict[str, str]:
@@ -53,8 +55,18 @@ def money(text: str) -> dict[str, str]:
         return {"amount": text, "currency": "CNY"}
 
 
+def whole(text: str) -> Any:
+    """A whole number as typed; what is none goes as it is, and is refused by the service by name."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text or None
+
+
+def _yes(text: str) -> bool:
+    return text == "yes"
+
+
 COMMENT = Field("comment", ("说明", "Comment"))
 _OFFER = Field("payload_hash", ("", ""), "seen", of=lambda loan: loan["offer"]["payload_hash"])
+_PROPOSAL = Field("payload_hash", ("", ""), "seen", of=lambda cover: cover["proposal_hash"] or "")
 _OUTSTANDING = ("performing", "margin_called")
 
 ACTS: dict[str, tuple[Act, ...]] = {
@@ -242,6 +254,175 @@ ACTS: dict[str, tuple[Act, ...]] = {
             "/assets/{id}/valuations",
             "sink:value",
             (),
+            next=True,
+        ),
+    ),
+    "cover": (
+        Act(
+            "propose",
+            ("提出承保价格", "Propose this price"),
+            (
+                "另一位核保人须按同一价格批准，银行才会收到报价。",
+                "Another underwriter must approve this very price before the bank hears of it.",
+            ),
+            "insurance",
+            "/covers/{id}/proposal",
+            "insurance:underwrite",
+            ("referred",),
+            (COMMENT,),
+            next=True,
+        ),
+        Act(
+            "approve",
+            ("批准承保价格", "Approve the price"),
+            ("报价发给银行，到期前有效。", "The quote goes to the bank and stands until it expires."),
+            "insurance",
+            "/covers/{id}/approval",
+            "insurance:underwrite",
+            ("referred",),
+            (_PROPOSAL, Field("approve", ("", ""), "fixed", of=lambda _: True)),
+        ),
+        Act(
+            "reject",
+            ("否决承保价格", "Reject the price"),
+            ("银行收到不予承保的答复。", "The bank is told that there will be no cover."),
+            "insurance",
+            "/covers/{id}/approval",
+            "insurance:underwrite",
+            ("referred",),
+            (_PROPOSAL, Field("approve", ("", ""), "fixed", of=lambda _: False)),
+        ),
+    ),
+    "policy": (
+        Act(
+            "renew",
+            ("续保", "Renew"),
+            (
+                "按今天的估值重新定价并延长期限，不超过林权期限。",
+                "Priced anew on today's valuations and lengthened, never beyond the title.",
+            ),
+            "insurance",
+            "/policies/{id}/renewal",
+            "insurance:underwrite",
+            ("in_force",),
+            (Field("months", ("延长月数", "Months longer"), "whole", sent=whole),),
+            versioned=True,
+            next=True,
+        ),
+        Act(
+            "instalments",
+            ("分期缴费", "Pay in instalments"),
+            ("保费分成若干期，各期之和等于保费。", "The premium is split into parts that sum to it."),
+            "insurance",
+            "/policies/{id}/instalments",
+            "insurance:underwrite",
+            ("in_force",),
+            (Field("count", ("期数", "Number of parts"), "whole", sent=whole),),
+            versioned=True,
+        ),
+        Act(
+            "premium",
+            ("记入缴费", "Record a premium payment"),
+            ("记入最早未缴的一期。", "Enters the earliest part that is not paid."),
+            "insurance",
+            "/policies/{id}/premium-payments",
+            "insurance:underwrite",
+            ("in_force", "ending"),
+            (Field("number", ("第几期", "Number of the part"), "whole", sent=whole),),
+        ),
+        Act(
+            "breach",
+            ("记录违约行为", "Record a breach"),
+            (
+                "贷款人条款下银行仍获赔付，由保险人向林权人追偿；普通条款下不予赔付。",
+                "Under a lender's clause the bank is still paid and the owner pursued; under a simple one nobody is.",
+            ),
+            "insurance",
+            "/policies/{id}/breach",
+            "insurance:underwrite",
+            ("in_force", "ending"),
+            (Field("reason", ("事由", "What was breached")),),
+            versioned=True,
+        ),
+        Act(
+            "lapse",
+            ("终止保单", "Let it lapse"),
+            (
+                "银行先收到通知，保障随后终止，退费按日计算。",
+                "The bank is told before cover ends; the premium is returned by the day.",
+            ),
+            "insurance",
+            "/policies/{id}/lapse",
+            "insurance:underwrite",
+            ("in_force",),
+            (
+                Field(
+                    "reason",
+                    ("原因", "Reason"),
+                    "choice",
+                    (("ordinary", ("协议终止", "ordinary")), ("non_payment", ("未缴保费", "premium not paid"))),
+                ),
+            ),
+            versioned=True,
+        ),
+    ),
+    "model": (
+        Act(
+            "validate",
+            ("验证", "Validate"),
+            ("记录独立验证的结论；训练者本人不能验证。", "Records the verdict of somebody who did not train it."),
+            "credit",
+            "/models/{id}/validation",
+            "credit:govern",
+            ("trained",),
+            (
+                Field(
+                    "fit",
+                    ("结论", "Verdict"),
+                    "choice",
+                    (("yes", ("适用", "fit")), ("no", ("不适用", "not fit"))),
+                    sent=_yes,
+                ),
+                COMMENT,
+            ),
+            next=True,
+        ),
+        Act(
+            "approve",
+            ("批准", "Approve"),
+            ("批准的正是此摘要所指的模型文件。", "What is approved is exactly the file of this digest."),
+            "credit",
+            "/models/{id}/approval",
+            "credit:govern",
+            ("validated",),
+            (
+                Field("payload_hash", ("", ""), "seen", of=lambda model: model["waiting_hash"]),
+                Field("approve", ("", ""), "fixed", of=lambda _: True),
+                COMMENT,
+            ),
+            next=True,
+            approves=True,
+        ),
+        Act(
+            "promote",
+            ("投入使用", "Put it to work"),
+            (
+                "作为主模型则今后的决定都由它评分；作为挑战者只做影子评分。",
+                "As champion it scores every later decision; as challenger in the shadow only.",
+            ),
+            "credit",
+            "/models/{id}/promotion",
+            "credit:govern",
+            ("approved", "challenger", "rolled_back"),
+            (
+                Field(
+                    "role",
+                    ("角色", "Role"),
+                    "choice",
+                    (("champion", ("主模型", "champion")), ("challenger", ("挑战者", "challenger"))),
+                ),
+                COMMENT,
+            ),
             next=True,
         ),
     ),

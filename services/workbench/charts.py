@@ -127,6 +127,12 @@ def waterfall(
     return Waterfall(steps, tuple(Tick(y(mark), f"{mark:,.0f}") for mark in marks), height=height)
 
 
+def premium(steps: Sequence[dict[str, Any]], total: Any) -> Waterfall:
+    """The waterfall of a price: each step that moves it, and the premium it comes to. [CNY]"""
+    amounts = [(one["step"], float(one["amount"])) for one in steps]
+    return waterfall(None, [one for one in amounts if abs(one[1]) >= 0.005], ("premium", float(total)))
+
+
 @dataclass(frozen=True)
 class Segment:
     """A part of a whole, as a piece of one bar."""

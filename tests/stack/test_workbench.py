@@ -162,6 +162,17 @@ def test_a_loan_is_lent_through_the_pages(browser: Browser, story: Story) -> Non
     paid = story.person("credit", "officer", BANK).get(f"/v1{case.replace('/loan/', '/loans/')}/payments")["items"]
     assert [one["amount"]["amount"] for one in paid] == ["1000.00"]
 
+    # Its legs, as the others see them.
+    for role, institution, place in (
+        ("insurer", "insurer-jinbei", "policy"), ("insurer", "insurer-jinbei", "cover"),
+        ("guarantor", "guarantor-shuozhou", "guarantee"),
+    ):  # fmt: skip
+        browser.become(role, institution)
+        browser.open("/guarantees" if role == "guarantor" else "/policies")
+        page.locator(f"a[href^='/{place}/']").first.click()
+        page.wait_for_url(f"**/{place}/*")
+        browser.look()
+
 
 def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None:
     forest, page = story._collateral()[1], browser.page
@@ -187,7 +198,8 @@ def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None
     [
         ("officer", BANK, ("/loans", "/loans?state=performing", "/approvals", "/apply", "/forests?county=youyu")),
         ("bureau", "bureau-shuozhou", ("/forests",)),
-        ("insurer", "insurer-jinbei", ("/policies",)),
+        ("insurer", "insurer-jinbei", ("/policies", "/what-if/cover")),
+        ("model-risk", BANK, ("/models",)),
         ("guarantor", "guarantor-shuozhou", ("/guarantees",)),
         ("auditor", BANK, ("/loans", "/forests")),
     ],

@@ -4,4 +4,13 @@ from flask import Blueprint
 
 PAGES = Blueprint("pages", __name__)
 
-from services.workbench.pages import doing, forests, guarantees, loans, policies, signing, whatif  # noqa: E402, F401
+from services.workbench.pages import (  # noqa: E402
+    doing,  # noqa: F401
+    forests,  # noqa: F401
+    guarantees,  # noqa: F401
+    loans,  # noqa: F401
+    models,  # noqa: F401
+    policies,  # noqa: F401
+    signing,  # noqa: F401
+    whatif,  # noqa: F401
+)

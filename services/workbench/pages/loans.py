@@ -6,10 +6,9 @@ from uuid import UUID, uuid4
 from flask import flash, redirect, render_template, request, url_for
 
 from services.workbench import charts
-from services.workbench.acts import money, possible
+from services.workbench.acts import money, possible, whole
 from services.workbench.api import ApiError
 from services.workbench.pages import PAGES
-from services.workbench.pages.whatif import whole
 from services.workbench.visitors import ask, do, panel, say, visitor
 
 STATES = (

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from flask import render_template, request
 
+from services.workbench import charts
 from services.workbench.acts import possible
 from services.workbench.pages import PAGES
 from services.workbench.visitors import ask, panel, visitor
@@ -25,8 +26,21 @@ def policies() -> Any:
 @PAGES.get("/policy/<uuid:subject_id>")
 def policy(subject_id: UUID) -> Any:
     """Show a policy and the claims on it."""
-    claims = panel("insurance", "/claims", policy_id=subject_id)
-    return render_template("policy.html", policy=ask("insurance", f"/policies/{subject_id}"), claims=claims)
+    asked = {
+        "claims": panel("insurance", "/claims", policy_id=subject_id),
+        "instalments": panel("insurance", f"/policies/{subject_id}/instalments"),
+    }
+    found = ask("insurance", f"/policies/{subject_id}")
+    return render_template("policy.html", policy=found, asked=asked, acts=possible("policy", found, visitor()))
+
+
+@PAGES.get("/cover/<uuid:subject_id>")
+def cover(subject_id: UUID) -> Any:
+    """Show what a bank asked for, and how its price came about."""
+    found = ask("insurance", f"/covers/{subject_id}")
+    pricing, premium = found.get("pricing"), found["annual_premium"]
+    steps = charts.premium(pricing["waterfall"], premium["amount"]) if pricing and premium else None
+    return render_template("cover.html", cover=found, steps=steps, acts=possible("cover", found, visitor()))
 
 
 @PAGES.get("/claim/<uuid:subject_id>")

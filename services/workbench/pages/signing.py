@@ -13,6 +13,8 @@ FIRST_PAGES = {
     "credit-approver": "pages.loans",
     "bureau": "pages.forests",
     "bureau-approver": "pages.forests",
+    "modeller": "pages.models",
+    "model-risk": "pages.models",
     "insurer": "pages.policies",
     "guarantor": "pages.guarantees",
     "member": "pages.forests",

@@ -5,7 +5,7 @@ from typing import Any
 from flask import render_template, request
 
 from services.workbench import charts
-from services.workbench.acts import money
+from services.workbench.acts import money, whole
 from services.workbench.api import ApiError
 from services.workbench.pages import PAGES
 from services.workbench.visitors import question
@@ -25,7 +25,7 @@ def post_whatif_loan() -> Any:
     """Score what was typed; a case that is not approved is told what would be."""
     typed = request.form.to_dict()
     body: dict[str, Any] = {name: typed.get(name, "").strip() for name in ("borrower_kind", "industry")}
-    body |= {name: whole(typed.get(name, "")) for name in ("employees", "term_months")}
+    body |= {name: whole(typed.get(name, "").strip()) for name in ("employees", "term_months")}
     body["amount"] = money(typed.get("amount", ""))
     if typed.get("asset_id") and typed.get("tonnes"):
         body["assets"] = [{"asset_id": typed["asset_id"].strip(), "tonnes": typed["tonnes"].replace(",", "").strip()}]
@@ -51,7 +51,7 @@ def post_whatif_cover() -> Any:
     forest: dict[str, Any] = {"asset_id": typed.get("asset_id", "").strip()}
     if typed.get("sum_insured", "").strip():
         forest["sum_insured"] = money(typed["sum_insured"])
-    terms: dict[str, Any] = {"years": whole(typed.get("years", "")) or 1}
+    terms: dict[str, Any] = {"years": whole(typed.get("years", "").strip()) or 1}
     if typed.get("deductible_per_cent", "").strip():
         terms["deductible_share"] = share(typed["deductible_per_cent"])
     for name in ("deductible", "franchise", "event_limit", "annual_cap"):
@@ -61,25 +61,18 @@ def post_whatif_cover() -> Any:
         "basis": typed.get("basis", ""),
         "quantile": typed.get("quantile") if typed.get("basis") == "carbon_value" else None,
         "forest_class": typed.get("forest_class", ""),
-        "term_months": whole(typed.get("term_months", "")),
+        "term_months": whole(typed.get("term_months", "").strip()),
         "forests": [forest],
         "terms": terms,
     }
 
     def answer() -> dict[str, Any]:
         found = question("insurance", "/price", body)
-        return {"found": found, "steps": _steps(found)}
+        priced = found["pricing"] and found["annual_premium"]
+        steps = charts.premium(found["pricing"]["waterfall"], found["annual_premium"]["amount"]) if priced else None
+        return {"found": found, "steps": steps}
 
     return _answered("whatif_cover", typed, answer)
-
-
-def _steps(found: dict[str, Any]) -> charts.Waterfall | None:
-    """The waterfall of a price: each step, and the premium it comes to."""
-    if not found["pricing"] or not found["annual_premium"]:
-        return None
-    steps = [(one["step"], float(one["amount"])) for one in found["pricing"]["waterfall"]]
-    kept = [(name, amount) for name, amount in steps if abs(amount) >= 0.005]
-    return charts.waterfall(None, kept, ("premium", float(found["annual_premium"]["amount"])))
 
 
 def _answered(desk: str, typed: dict[str, str], answer: Any) -> Any:
@@ -98,12 +91,6 @@ def _answered(desk: str, typed: dict[str, str], answer: Any) -> Any:
 
 def _desk(desk: str, typed: dict[str, str], error: ApiError | None, **result: Any) -> str:
     return render_template(f"{desk}.html", typed=typed, error=error, **result)
-
-
-def whole(text: str) -> Any:
-    """A whole number as typed; what is none goes as it is, and is refused by the service by name."""
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text or None
 
 
 def share(per_cent: str) -> str:
