@@ -26,8 +26,11 @@ BY_ID = [(service, route) for service, route in ROUTES if "<" in route.rule]
 LISTS = [
     (service, route)
     for service, route in ROUTES
-    # A template is a file, and the same for all.
-    if route.method == "GET" and "<" not in route.rule and not route.rule.endswith("/template")
+    # A template is a file, and the same for all; a report is figures, of which a stranger has none.
+    if route.method == "GET"
+    and "<" not in route.rule
+    and not route.rule.endswith("/template")
+    and "/reports/" not in route.rule
 ]
 #: Ids of what all may see: the register, its values and the prices they rest on.
 #: Whoever holds the code of a certificate may see what it certifies.

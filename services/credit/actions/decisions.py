@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import models, underwriting
+from services.credit.actions import models, shadow, underwriting
 from services.credit.actions.collateral import Collateral
 from services.credit.actions.policy import JUDGEMENT, LIMITS, PRICE, Policy, policy
 from services.credit.actions.pricing import Price
@@ -76,6 +76,8 @@ def decide(
         parameters_digest=rules.judged_by.digest,
     )
     session.add(decision)
+    if kind == "application":
+        shadow.score_beside(session, decision, rules, case.facts, made.judgement)
     _stand_on(rules.judged_by, loan, assets, made.judgement)
     return Decided(made.judgement, made.price, made.reasons, made.outcome, decision)
 

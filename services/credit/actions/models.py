@@ -4,13 +4,14 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.credit import scorecard_file
 from services.credit.scorecard_file import Scorecard
 from services.credit.tables import materials_of
 from shared.artefacts import Artefact
-from shared.models import Kind, Register, Served, served
+from shared.models import Kind, Model, Register, Served, served
 
 PURPOSE = "default-probability"
 
@@ -27,7 +28,10 @@ def _card(artefact: Artefact, name: str) -> Scorecard:
 
 
 REGISTER = Register(
-    kinds={"scorecard": Kind(PURPOSE, decides=True, ready=_card)},
+    kinds={
+        "scorecard": Kind(PURPOSE, decides=True, ready=_card),
+        "trees": Kind(PURPOSE, decides=False, ready=scorecard_file.challenger_of),
+    },
     shipped={(PURPOSE, "champion"): shipped_card},
 )
 
@@ -35,6 +39,16 @@ REGISTER = Register(
 def champion(session: Session) -> Served:
     """The card that decides for this transaction's bank."""
     return REGISTER.champion(session, PURPOSE)
+
+
+def challenger(session: Session) -> Served | None:
+    """The model that scores in the shadow for this transaction's bank, if there is one."""
+    return REGISTER.serving(session, PURPOSE, "challenger")
+
+
+def challenger_row(session: Session) -> Model | None:
+    """The registered challenger as a row, also where it cannot be served."""
+    return session.scalars(select(Model).where(Model.purpose == PURPOSE, Model.state == "challenger")).first()
 
 
 def label_of_kept(session: Session, sha256: str) -> dict[str, Any]:

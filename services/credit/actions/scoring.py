@@ -83,7 +83,7 @@ class Judgement:
 def judge(policy: Policy, card: Scorecard, facts: Facts, assets: Sequence[Collateral]) -> Judgement:
     """Judge an application on its facts and collateral. A missing input is an error, never a default row."""
     on = date.fromisoformat(facts.on)
-    scored = score(card.card, _features(policy, facts), policy["most_reasons"])
+    scored = score(card.card, features(policy, facts), policy["most_reasons"])
     faults = pledge.faults(policy, assets, on)
     fire = _fire_probability(policy, assets)
     without_fire, given_fire, mixed = _probabilities(policy, scored.probability, fire)
@@ -140,7 +140,7 @@ def judge(policy: Policy, card: Scorecard, facts: Facts, assets: Sequence[Collat
     )
 
 
-def _features(policy: Policy, facts: Facts) -> dict[str, Any]:
+def features(policy: Policy, facts: Facts) -> dict[str, Any]:
     """The features of the card; an industry it was not trained on stays as it is and is scored as unseen."""
     industry = policy["scorecard_industries"].get(facts.industry[:3], facts.industry)
     return {
@@ -151,6 +151,18 @@ def _features(policy: Policy, facts: Facts) -> dict[str, Any]:
         "new_business": facts.new_business,
         "revolving": facts.revolving,
     }
+
+
+def stands(policy: Policy, lifetime: float, fire: float) -> tuple[float, str]:
+    """Yearly default probability over fire and no fire, and the band it falls in, of a model's lifetime one."""
+    mixed = _probabilities(policy, lifetime, fire)[2]
+    approve, decline = policy["approve_below_default_probability"], policy["decline_from_default_probability"]
+    return mixed, pd.decision_band(mixed, approve, decline)
+
+
+def card_probability(card: Scorecard, given: dict[str, Any]) -> float:
+    """Lifetime default probability by a card."""
+    return score(card.card, given).probability
 
 
 def _probabilities(policy: Policy, lifetime: float, fire: float) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ from services.credit.routes import (
     approvals,
     documents,
     loans,
+    monitoring,
     parties,
     paths,
     prescreens,
@@ -24,4 +25,5 @@ BLUEPRINTS = (
     approvals.blp,
     paths.blp,
     prices.blp,
+    monitoring.blp,
 )

@@ -30,6 +30,7 @@ from services.credit.tables.parties import (
     sharing,
 )
 from services.credit.tables.prescreens import Prescreen, PrescreenBatch
+from services.credit.tables.shadow import ShadowScore, StabilityRun
 from services.credit.tables.valuations import Valuation, valuations_of
 from services.credit.tables.watching import (
     CovenantTest,
@@ -62,6 +63,8 @@ __all__ = [
     "PartyMark",
     "Prescreen",
     "PrescreenBatch",
+    "ShadowScore",
+    "StabilityRun",
     "Valuation",
     "book",
     "contracts_of",

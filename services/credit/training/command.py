@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.credit.scorecard_file import MODELS, SCORECARD, load_scorecard
 from services.credit.training import model_card
+from services.credit.training.challenger import challenger_document
 from services.credit.training.loan_file import LoanFileError, LoanMapping, inferred, read_mapping, read_rows, sha256
-from services.credit.training.train import METHODS, Tick, fits_of, measure, train
+from services.credit.training.train import METHODS, Tick, fits_of, measure, screened, train
 from shared import clock
 from shared.artefacts import ArtefactError, key_id, sign, written
 
@@ -48,9 +49,11 @@ def run(
     repeats: int = 5,
     tick: Tick = lambda: None,
 ) -> dict[str, Any]:
-    """Train, measure, write card.json, report.json, model_card.md and model_card.html into a folder; the report."""
+    """Train, measure, write card, challenger, report and model card into a folder; the report."""
     digest = sha256(data)
+    loans, _ = screened(rows, mapping)
     card = train(rows, mapping, digest)
+    beside = challenger_document(loans, mapping, digest)
     measured = measure(rows, mapping, later, repeats, METHODS, tick)
     reference = _reference(mapping, data)
     report = {
@@ -67,6 +70,7 @@ def run(
     card["metrics"] = _without_curves(measured)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.json").write_bytes(written(card))
+    (folder / "challenger.json").write_bytes(written(beside))
     (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (folder / "model_card.md").write_text(model_card.markdown(card, report), encoding="utf-8")
     (folder / "model_card.html").write_text(model_card.html(card, report), encoding="utf-8")
