@@ -6,7 +6,6 @@ end, institutions in one order, so that the lock on a chain's head is held for t
 
 import contextlib
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from shared import bulk, clock, trace
 from shared.db import Moment, Plumbing, act_for, table_of, tenant
 from shared.events.base import write_moment
+from shared.strict_json import canonical
 
 GENESIS = bytes(32)
 _DEED = ("at", "actor", "action", "subject", "request_id", "detail")
@@ -101,8 +101,7 @@ _ADVANCE = update(_HEADS).where(_OWN).values(number=bindparam("number"), hash=bi
 
 def link(previous: bytes, entry: dict[str, Any]) -> bytes:
     """Next hash of a chain: SHA-256 of the previous hash and the entry's canonical JSON."""
-    text = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(previous + text.encode("utf-8")).digest()
+    return hashlib.sha256(previous + canonical(entry)).digest()
 
 
 def _entry(institution: str, number: int, deed: dict[str, Any]) -> dict[str, Any]:

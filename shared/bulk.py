@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 #: Rows from which on COPY is worth its temporary table.
 MANY = 50
 
+_WRITER = json.JSONEncoder(ensure_ascii=False)
+
 
 class Json(str):
     """JSON that is written already."""
@@ -120,5 +122,5 @@ def _written(row: Sequence[Any], json_at: Sequence[int]) -> Sequence[Any]:
     for place in json_at:
         value = values[place]
         if value is not None and not isinstance(value, Json):
-            values[place] = json.dumps(value, ensure_ascii=False)
+            values[place] = _WRITER.encode(value)
     return values

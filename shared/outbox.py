@@ -5,12 +5,12 @@ of one aggregate number, and therefore commit, one after the other. What is stil
 `outbox_unsent`; the events themselves never change.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from sqlalchemy import BigInteger, FetchedValue, Identity, Index, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -88,9 +88,9 @@ def put_all(session: Session, events: Sequence[Event]) -> None:
 def _row(session: Session, event: Event) -> tuple[dict[str, Any], bulk.Json]:
     """The row of an event, and its payload as it is written."""
     payload = encode(event)
-    # As long as what the relay sends: the database, too, writes a space after each colon and comma.
-    text = bulk.Json(json.dumps(payload, ensure_ascii=False))
-    size = len(text.encode())
+    text = orjson.dumps(payload)
+    # What the relay sends is a little longer: the database writes a space after each colon and comma.
+    size = len(text) + text.count(b":") + text.count(b",")
     if size > LARGEST:
         raise InvalidError(f"this would be an event {event.type_name()} of {size} bytes; {LARGEST} are the most")
     row = {
@@ -105,7 +105,7 @@ def _row(session: Session, event: Event) -> tuple[dict[str, Any], bulk.Json]:
         "request_id": trace.request_id(),
         "state_topic": event.STATE_TOPIC,
     }
-    return row, text
+    return row, bulk.Json(text.decode())
 
 
 class Envelope(NamedTuple):

@@ -75,7 +75,7 @@ def declared(cls: type[E]) -> type[E]:
 def encode(event: Event) -> dict[str, Any]:
     """Turn an event into JSON data: decimals as strings, moments in UTC with a Z."""
     cls: type = type(event)
-    return {name: write(getattr(event, name)) for name, (write, _, _) in _codec(cls).items()}
+    return {name: write(getattr(event, name)) for name, write in _writers(cls)}
 
 
 def decode(cls: type[E], data: Any) -> E:
@@ -102,6 +102,11 @@ _Codec = tuple[Callable[[Any], Any], Callable[[Any, str], Any], dict[str, Any]]
 def _codec(cls: type) -> dict[str, _Codec]:
     hints = get_type_hints(cls, include_extras=True)
     return {field.name: _codec_of(hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+@functools.cache
+def _writers(cls: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    return tuple((name, write) for name, (write, _, _) in _codec(cls).items())
 
 
 def _read_object(cls: type, data: Any, where: str) -> Any:
@@ -147,7 +152,7 @@ def _codec_of(hint: Any) -> _Codec:
 
 def _nested_codec(cls: type) -> _Codec:
     def write(value: Any) -> Any:
-        return {name: w(getattr(value, name)) for name, (w, _, _) in _codec(cls).items()}
+        return {name: write(getattr(value, name)) for name, write in _writers(cls)}
 
     return write, functools.partial(_read_object, cls), _object_schema(cls)
 

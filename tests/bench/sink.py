@@ -1,17 +1,22 @@
 """The sink: valuing parcels and a whole register, against the least that could be done.
 
 HEARTWOOD_BENCH_REGISTER says how many forests the revaluation walks (20,000 if not said), HEARTWOOD_BENCH_PARCELS how
-many are valued over the paths (1,000).
+many are valued over the paths (1,000), HEARTWOOD_BENCH_IMPORT how many rows a file of parcels has (5,000) and
+HEARTWOOD_BENCH_BAD how many a file has of which none can go in (20,000).
 """
 
+import csv
+import hashlib
 import importlib
 import io
+import math
 import os
 import time
 import tracemalloc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +24,16 @@ import psycopg
 from numpy.typing import NDArray
 
 from deploy.embedded import EmbeddedPostgres
+from services.sink.actions import imports
 from services.sink.actions.assets import register_asset
 from services.sink.actions.prices import decide_curve, propose_curve
 from services.sink.actions.valuations import DAYS_PER_YEAR
 from services.sink.consumers import DOOR
 from services.sink.formulas.growth import projected_stock
 from services.sink.formulas.valuation import Forest, Terms, expected_values, valuations
-from shared import audit, db, jobs
-from tests.bench.harness import Row, compare, progress
+from services.sink.tables import AssetImport
+from shared import audit, clock, db, jobs
+from tests.bench.harness import Row, Spent, compare, progress
 from tests.conftest import Database, make_database
 from tests.harness import BUREAU
 from tests.sink.examples import facts
@@ -36,6 +43,8 @@ Array = NDArray[np.float64]
 PARCELS, YEARS, BLOCK = 1_000_000, 40, 2048
 DRAWN, DRAWS = int(os.environ.get("HEARTWOOD_BENCH_PARCELS", "1000")), 1000
 STANDS = 2000
+IMPORTED = int(os.environ.get("HEARTWOOD_BENCH_IMPORT", "5000"))
+BAD = int(os.environ.get("HEARTWOOD_BENCH_BAD", "20000"))
 REGISTER = int(os.environ.get("HEARTWOOD_BENCH_REGISTER", "20000"))
 CURVE = {
     "name": "bench",
@@ -56,8 +65,8 @@ COST, RATE, KEPT = 300.0, 0.08, 0.87
 
 
 def rows(postgres: EmbeddedPostgres) -> list[Row]:
-    """Measure the deterministic value, the growth of stands, the draws, and the register."""
-    return [_deterministic(), *_growth(), _drawn(), _register(postgres)]
+    """Measure the deterministic value, the growth of stands, the draws, the files of parcels and the register."""
+    return [_deterministic(), *_growth(), _drawn(), *_imports(postgres), _register(postgres)]
 
 
 # -- without a draw ---------------------------------------------------------------------------------------------------
@@ -344,6 +353,102 @@ def _drawn() -> Row:
     )
 
 
+# -- files of parcels -------------------------------------------------------------------------------------------------
+
+
+def parcels_file(count: int, survival: str = "0.85") -> bytes:
+    """A CSV file of parcels of twelve corners that cover the ground without a gap: each has eight neighbours."""
+    lines = [
+        "reference,name,county,geometry,species,planted_year,survival,volume_m3_ha,sampling_uncertainty,hazard_fire,"
+        "hazard_drought,title_until,crediting_until"
+    ]
+    corners = [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 2), (3, 3), (2, 3), (1, 3), (0, 3), (0, 2), (0, 1), (0, 0)]
+    columns = max(1, math.ceil(math.sqrt(count)))
+    side = 1.2 / columns / 3
+    year = clock.today().year
+    for n in range(count):
+        west, south = 112 + 3 * side * (n % columns), 39 + 3 * side * (n // columns)
+        ring = ", ".join(f"{west + side * x:.7f} {south + side * y:.7f}" for x, y in corners)
+        lines.append(
+            f'P-{n},Parcel {n},youyu,"POLYGON (({ring}))",larix_principis:0.6;pinus_tabuliformis:0.4,{2000 + n % 20},'
+            f"{survival},{5 + n % 40},0.15,0.4,0.5,{year + 40}-12-01,{year + 20 + n % 5}-12-01"
+        )
+    return "\r\n".join(lines).encode()
+
+
+def _imports(postgres: EmbeddedPostgres) -> Iterator[Row]:
+    database = make_database(postgres, "sink", "bench_imports")
+    try:
+        progress(f"sink: a file of {IMPORTED:,} parcels")
+        spent, memory, counts = _imported(database, parcels_file(IMPORTED))
+        assert counts == (IMPORTED, 0), counts
+        copied = _copied(database, ("assets", "valuations", "outbox", "audit_entries"))
+        yield Row.of(
+            "sink",
+            f"file of {IMPORTED:,} parcels registered and valued vs COPY of the same rows",
+            [(spent[1], copied / IMPORTED * 1e6)] * 2,
+            unit="µs wall per parcel",
+            goal=None,
+            note=f"{1e6 / spent[1]:.0f} parcels a second, {spent[0]:.0f} µs of each this process's CPU, {memory:.0f} MB"
+            " more at most than before: read from CSV, judged, measured, held against the register and each other,"
+            " valued over 1,000 paths, told, audited, in batches that each commit. Each touches its eight neighbours."
+            " The reference copies the rows of the register, the valuations, the events and the audit. One round",
+        )
+        progress(f"sink: a file of {BAD:,} rows that cannot go in")
+        content = parcels_file(BAD, survival="85 %")
+        spent, memory, counts = _imported(database, content)
+        assert counts == (0, BAD), counts
+        started = time.perf_counter()
+        assert sum(1 for _ in csv.reader(io.StringIO(content.decode(), newline=""), strict=True)) == BAD + 1
+        read = (time.perf_counter() - started) / BAD * 1e6
+        yield Row.of(
+            "sink",
+            f"file of {BAD:,} rows none of which can go in vs reading it as CSV",
+            [(spent[1], read)] * 2,
+            unit="µs wall per row",
+            goal=None,
+            note=f"{1e6 / spent[1]:.0f} rows a second, {memory:.0f} MB more at most than before: each row judged field"
+            " by field, the first 10,000 errors kept, all counted. One round",
+        )
+    finally:
+        database.dispose()
+
+
+def _imported(database: Database, content: bytes) -> tuple[tuple[float, float], float, tuple[int, int]]:
+    """CPU and wall time for a row of a file that is taken in, the most memory meanwhile [MB], and what became of it."""
+    rows = content.count(b"\r\n")
+    before = memory("VmRSS")
+    # From here on, the most that is resident counts anew.
+    Path("/proc/self/clear_refs").write_text("5")
+    spent = Spent()
+    with database.sessions.begin() as session:
+        db.act_for(session, BUREAU)
+        digest = hashlib.sha256(content).hexdigest()
+        one = imports.start_file(
+            session,
+            io.BytesIO(content),
+            size=len(content),
+            sha256=digest,
+            format_="csv",
+            charset="utf-8",
+            dry_run=False,
+        )
+        audit.seal(session)
+    while jobs.run_step(database.worker_sessions, DOOR.jobs):
+        pass
+    per_row, most = spent.per(rows), memory("VmHWM") - before
+    with database.sessions.begin() as session:
+        db.act_for(session, BUREAU)
+        made = session.get_one(AssetImport, one.id)
+        return per_row, most, (made.registered, made.refused)
+
+
+def memory(what: str, process: int | str = "self") -> float:
+    """What the system says of a process's memory. [MB]"""
+    (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith(what)]
+    return int(line.split()[1]) / 1e3
+
+
 # -- the register -----------------------------------------------------------------------------------------------------
 
 
@@ -392,7 +497,8 @@ def _register(postgres: EmbeddedPostgres) -> Row:
         while jobs.run_step(database.worker_sessions, DOOR.jobs):
             pass
         took, cpu = time.perf_counter() - started, time.process_time() - cpu
-        copied = _copied(database)
+        assert _count(database, "valuations") == REGISTER
+        copied = _copied(database, ("valuations", "outbox"))
         note = (
             f"{REGISTER:,} forests to the last committed valuation and event, {REGISTER / took:.0f} a second,"
             f" {cpu / REGISTER * 1e6:.0f} µs of them this process's CPU: read, valued over {DRAWS:,} paths, stored with"
@@ -412,9 +518,8 @@ def _register(postgres: EmbeddedPostgres) -> Row:
         database.dispose()
 
 
-def _copied(database: Database) -> float:
-    """Wall time of a bare COPY of the valuations and events. [s]"""
-    tables = ("valuations", "outbox")
+def _copied(database: Database, tables: Sequence[str]) -> float:
+    """Wall time of a bare COPY of the rows of these tables. [s]"""
     with _admin(database) as connection:
         kept = {}
         for table in tables:
@@ -424,13 +529,19 @@ def _copied(database: Database) -> float:
                     buffer.write(part)
             kept[table] = buffer.getvalue()
             connection.execute(f"CREATE TABLE bare_{table} AS SELECT * FROM {table} WITH NO DATA")
-        assert kept["valuations"].count(b"\n") == REGISTER
         started = time.perf_counter()
         with connection.transaction():
             for table in tables:
                 with connection.cursor() as cursor, cursor.copy(f"COPY bare_{table} FROM STDIN") as copy:
                     copy.write(kept[table])
         return time.perf_counter() - started
+
+
+def _count(database: Database, table: str) -> int:
+    with _admin(database) as connection:
+        found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]
+        assert found
+        return int(found[0])
 
 
 def _admin(database: Database) -> "psycopg.Connection[Any]":

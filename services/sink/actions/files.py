@@ -47,7 +47,8 @@ _COLUMNS = spreadsheets.Columns(COLUMNS, REQUIRED)
 _WHOLE = {"planted_year", "elevation_m", "slope_degrees"}
 #: Texts that a spreadsheet would run as a formula if it ever got them back.
 _TEXTS = {"reference", "name", "title_number", "owner"}
-_POLYGON_TEXT = re.compile(r"(MULTI)?POLYGON\s*\(", re.IGNORECASE)
+#: What no number is written with, NaN among it, is nothing to be read here.
+_POLYGON_TEXT = re.compile(r"(MULTI)?POLYGON\s*\([-+0-9.eE,()\s]*", re.IGNORECASE | re.ASCII)
 #: Coordinate reference systems in degrees whose positions are, to a metre, those of WGS 84.
 _DEGREES = re.compile(r"CRS84$|EPSG:{1,2}(4326|4490)$", re.IGNORECASE)
 
@@ -113,10 +114,10 @@ def _read_geometry(text: str, request: dict[str, Any], errors: list[tuple[str, s
     try:
         if text.startswith("{"):
             request["geometry"] = strict_json.loads(text.encode())
-        elif _POLYGON_TEXT.match(text):
+        elif _POLYGON_TEXT.fullmatch(text):
             request["geometry"] = dict(shapely.geometry.mapping(shapely.from_wkt(text)))
         else:
-            raise ValueError("it begins otherwise")
+            raise ValueError("it is written otherwise")
     except (ValueError, shapely.GEOSException) as error:
         told = str(error).partition("\n")[0][:120]
         errors.append(("/geometry", f"is neither a POLYGON or MULTIPOLYGON in WKT nor a GeoJSON geometry: {told}"))

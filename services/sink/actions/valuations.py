@@ -7,7 +7,7 @@ gave, so that anybody with the same engine gets the same bytes.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -132,10 +132,28 @@ class Basis:
     market_parameters: tuple[str, ...]
     #: The approved curve that the market is of, if there is one.
     curve_id: str | None = None
+    #: Forests of one kind rest on the same coefficients, by their names.
+    known: dict[tuple[str, ...], "Coefficients"] = field(default_factory=dict)
 
-    def unverified(self, names: Sequence[str]) -> list[str]:
-        """Those of the coefficients that nobody checked against their source."""
-        return sorted(name for name in names if self.p.entries[name].verified == "no")
+    def coefficients(self, names: tuple[str, ...]) -> "Coefficients":
+        """What valuations rest on that use coefficients of these names."""
+        if names not in self.known:
+            values = {name: self.p[name] for name in names}
+            used = {*names, *self.market_parameters, "valuation.validity_days"}
+            self.known[names] = Coefficients(
+                values,
+                {"parameters": canonical(values), "market": canonical(self.market.as_json())},
+                sorted(name for name in used if self.p.entries[name].verified == "no"),
+            )
+        return self.known[names]
+
+
+class Coefficients(NamedTuple):
+    """Coefficients by name, those members of the inputs that follow from them, and what nobody checked."""
+
+    values: dict[str, Any]
+    written: dict[str, bytes]
+    unverified: list[str]
 
 
 def basis(session: Session, registrar: str) -> Basis:
@@ -160,7 +178,7 @@ def inputs_of(asset: Standing, on: Basis) -> dict[str, Any]:
         "as_of": as_of.isoformat(),
         "asset": _facts(asset),
         "market": on.market.as_json(),
-        "parameters": {name: on.p[name] for name in _parameter_names(asset, on.p)},
+        "parameters": on.coefficients(_parameter_names(asset, on.p)).values,
         # One seed for an asset's life: a new price or a fire moves its value, never the luck of the draw.
         "seed": seed,
         "verifications": [day.isoformat() for day in _verifications(asset, as_of, on.p)],
@@ -192,11 +210,11 @@ def _facts(asset: Standing) -> dict[str, Any]:
     }
 
 
-def _parameter_names(asset: Standing, p: InForce) -> list[str]:
+def _parameter_names(asset: Standing, p: InForce) -> tuple[str, ...]:
     names = {*_COMMON, f"buffer.{asset.programme}"}
     measured = asset.measured or {}
     if measured.get("land"):
-        return sorted(names | ground_parameters(measured["land"]))
+        return tuple(sorted(names | ground_parameters(measured["land"])))
     for share in asset.species:
         species = share["species"]
         names.add(f"species.{species}")
@@ -210,7 +228,7 @@ def _parameter_names(asset: Standing, p: InForce) -> list[str]:
             names |= {f"carbon_fraction.{species}", *_SHRUB}
         if f"model.sigma.{species}" in p.entries:
             names.add(f"model.sigma.{species}")
-    return sorted(names)
+    return tuple(sorted(names))
 
 
 def _verifications(asset: Standing, as_of: date, p: InForce) -> list[date]:
@@ -538,6 +556,7 @@ class Reckoned(NamedTuple):
 
     columns: dict[str, Any]
     outputs: dict[str, Any]
+    value: PresentValue
 
 
 def reckoned(session: Session, assets: Sequence[Standing], cause: str, on: Basis) -> list[Reckoned | RefusalError]:
@@ -558,10 +577,11 @@ def reckoned(session: Session, assets: Sequence[Standing], cause: str, on: Basis
         if isinstance(outputs, ValueError):
             found.append(ConflictError(f"the asset's facts cannot be valued: {outputs}"))
             continue
-        row = _columns(asset, inputs, outputs, cause, on)
+        value = present_value(outputs)
+        row = _columns(asset, inputs, outputs, value, cause, on)
         told = {name: row[name] for name in ("version", "cause", "inputs_hash")}
         audit.record(session, "value_asset", asset.id, **told)
-        found.append(Reckoned(row, outputs))
+        found.append(Reckoned(row, outputs, value))
         if isinstance(asset, Newcomer):
             asset.valuation_version, asset.forecast_tonnes = row["version"], row["forecast_tonnes"]
     return found
@@ -577,11 +597,11 @@ def enter_reckoned(
 
 
 def _columns(
-    asset: Standing, given: Mapping[str, Any], outputs: Mapping[str, Any], cause: str, on: Basis
+    asset: Standing, given: Mapping[str, Any], outputs: Mapping[str, Any], value: PresentValue, cause: str, on: Basis
 ) -> dict[str, Any]:
     """A valuation as a row of the table."""
-    inputs_text, outputs_text = canonical(given), canonical(outputs)
-    value = present_value(outputs)
+    coefficients = on.coefficients(tuple(given["parameters"]))
+    inputs_text, outputs_text = _written(given, coefficients.written), canonical(outputs)
     return {
         "id": uuid7(),
         "asset_id": asset.id,
@@ -603,11 +623,15 @@ def _columns(
         **{f"pv_{name}": getattr(value, name) for name in ("mean", "p05", "p10", "p50", "p90", "p95")},
         "forecast_tonnes": sum((Decimal(str(mean)) for mean in outputs.get("tonnes_mean", ())), Decimal("0.000")),
         "liquidity_haircut": _mean_haircut(outputs),
-        "unverified_parameters": on.unverified(
-            [*given["parameters"], *on.market_parameters, "valuation.validity_days"]
-        ),
+        "unverified_parameters": coefficients.unverified,
         "valued_at": clock.now(),
     }
+
+
+def _written(data: Mapping[str, Any], known: Mapping[str, bytes]) -> bytes:
+    """Canonical JSON of data some members of which are written already."""
+    members = (b'"%b":%b' % (name.encode(), known.get(name) or canonical(data[name])) for name in sorted(data))
+    return b"{%b}" % b",".join(members)
 
 
 def request_valuation(session: Session, asset_id: UUID) -> Valuation:
@@ -734,7 +758,8 @@ def units(asset: Standing, forecast: Decimal) -> Units:
 
 def valued(asset: Asset, row: Valuation) -> CarbonAssetValued:
     """The event that carries a valuation."""
-    return _told(asset, Reckoned({name: getattr(row, name) for name in _COLUMNS}, row.results))
+    columns = {name: getattr(row, name) for name in _COLUMNS}
+    return _told(asset, Reckoned(columns, row.results, present_value(row.results)))
 
 
 _COLUMNS = tuple(table_of(Valuation).columns.keys())
@@ -756,7 +781,7 @@ _WITHOUT_GROUND = tuple(column for column in table_of(Asset).columns if column.n
 
 
 def _told(asset: Standing, found: Reckoned) -> CarbonAssetValued:
-    row, outputs = found
+    row, outputs, value = found
     shares = outputs.get("variance_shares", {})
     return CarbonAssetValued(
         **{name: row[name] for name in _CARRIED},
@@ -777,7 +802,7 @@ def _told(asset: Standing, found: Reckoned) -> CarbonAssetValued:
             )
             for k, day in enumerate(outputs["verified_on"])
         ),
-        present_value=present_value(outputs),
+        present_value=value,
         variance_shares=VarianceShares(**{source: Decimal(str(shares.get(source, 0))) for source in SOURCES}),
         uncertainty_deduction=Decimal(str(outputs.get("uncertainty_deduction", 0))),
         buffer=Decimal(str(outputs.get("buffer_share", 0))),

@@ -43,4 +43,4 @@ def _extremes(values: Numbers) -> tuple[float, float]:
     if isinstance(values, float | int):
         return values, values
     array = np.asarray(values)
-    return array.min(initial=0.0), array.max(initial=0.0)
+    return np.minimum.reduce(array, None, initial=0.0), np.maximum.reduce(array, None, initial=0.0)
