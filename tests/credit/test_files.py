@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from services.credit.actions.groups import group_exposure
 from services.credit.tables import Decision, Loan, LoanDocument, Party
 from shared import clock, db
 from shared.audit import AuditEntry
@@ -233,18 +232,31 @@ def test_an_address_alone_connects_nobody_and_a_chain_of_links_connects_everybod
     assert {(link["party_id"], link["link"]) for link in group["shared"]} == {(two, "address"), (three, "phone")}
     applied(story, four, amount=amount(300_000), assets=[{"asset_id": str(ASSET), "tonnes": "20000.000"}])
     story.post("referral", {"decision": "proceed", "comment": "they are known"}, story.colleague)
-    with story.database.sessions() as session:
-        db.act_for(session, BANK)
-        assert group_exposure(session, UUID(one)) == Decimal("300000.00")
-        assert group_exposure(session, UUID(one), without=story.loan_id) == 0
-        assert group_exposure(session, UUID(two)) == 0
-        db.act_for(session, OTHER_BANK)
-        assert group_exposure(session, UUID(one)) == 0
+    assert body(story.officer.get(f"/v1/parties/{one}/group"))["exposure"] == amount(300_000)
+    assert body(story.officer.get(f"/v1/parties/{two}/group"))["exposure"] == amount(0)
     (listed,) = body(story.officer.get("/v1/groups"))["items"]
     assert (listed["members"], listed["exposure"]) == (
         body(story.officer.get(f"/v1/parties/{three}/group"))["members"],
         amount(300_000),
     )
+
+
+def test_the_cap_of_a_group_counts_every_connected_borrower_and_the_decision_replays(story: Story) -> None:
+    story.tell(valued(ASSET, 2, 30_000_000), valued(OTHER_ASSET, 1, 30_000_000, longitude=Decimal("113.4")))
+    elsewhere = [{"asset_id": str(OTHER_ASSET), "tonnes": "40000.000"}]
+    applied(story, registered(story, firm()), amount=amount(6_000_000))
+    assert (
+        story.post("referral", {"decision": "proceed", "comment": "known"}, story.colleague)["state"] == "structuring"
+    )
+    cousin = registered(story, firm(2, phone=firm(1)["phone"]))
+    neighbour = registered(story, firm(3, address=firm(1)["address"]))
+    for party, beside, verdict in ((cousin, 6_000_000.0, "refer"), (neighbour, 0.0, "holds")):
+        loan = applied(story, party, amount=amount(5_000_000), assets=elsewhere)
+        assert loan["decision"]["inputs"]["facts"]["beside"]["group"] == [loan["obligor"], beside]
+        rules = {rule["rule"]: rule["verdict"] for rule in loan["decision"]["rules"]}
+        assert rules["concentration-group"] == verdict
+        assert ("group_concentrated" in [why["code"] for why in loan["decision"]["reasons"]]) == (verdict == "refer")
+        assert body(story.officer.get(f"/v1/loans/{loan['id']}/replay"))["same"] is True
 
 
 def test_the_groups_of_the_whole_book_are_those_of_each_borrower(story: Story) -> None:
@@ -279,6 +291,25 @@ def test_a_default_in_the_group_sends_the_next_application_to_a_person(story: St
     found = applied(story, cousin, amount=amount(100_000))
     assert codes(found)["group_in_default"] is False
     assert loan["id"] in " ".join(finding["en"] for finding in found["findings"])
+
+
+def test_no_money_goes_out_to_a_borrower_whose_identity_check_has_ended(story: Story) -> None:
+    party = registered(story, firm(verification=verification(5)))
+    applied(story, party)
+    story.tonnes = {ASSET: Decimal(40_000)}
+    story.tell(story.quoted(), story.reserved())
+    story.approve()
+    story.post("acceptance")
+    story.tell(story.placed(), story.bound(), story.issued())
+    with clock.travelled(timedelta(days=6)):
+        told = story.post("disbursement", status=409)
+        assert told["type"].endswith("/identity")
+        assert [error["code"] for error in told["errors"]] == ["verification_expired"]
+        assert "身份核实" in told["errors"][0]["zh"]
+        assert story.loan()["balance"]["disbursed"] == amount(0)
+        version = body(story.officer.get(f"/v1/parties/{party}"))["version"]
+        body(story.officer.post(f"/v1/parties/{party}/verification", verification(30), If_Match=f'"v{version}"'))
+        assert story.post("disbursement")["state"] == "performing"
 
 
 # -- documents and erasure --------------------------------------------------------------------------------------------

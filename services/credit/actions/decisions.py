@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import models, shadow, underwriting
+from services.credit.actions import groups, models, shadow, underwriting
 from services.credit.actions.collateral import Collateral
 from services.credit.actions.policy import JUDGEMENT, LIMITS, PRICE, Policy, policy
 from services.credit.actions.pricing import Price
@@ -172,10 +172,8 @@ def _case(
 
 
 def _facts(session: Session, loan: Loan, today: date, guarantors: Mapping[str, float] | None) -> Facts:
-    whole, beside = book(session, loan)
+    whole, beside = book(session, loan, [] if loan.party_id is None else groups.members(session, loan.party_id))
     share = float(loan.guaranteed_share) if guarantors is None else round(sum(guarantors.values()), 8)
-    names = {"county": loan.county, "fire_zone": loan.fire_zone, "verifier": loan.verifier}
-    names |= {"guarantor": loan.guarantor, "group": loan.obligor}
     return Facts(
         on=today.isoformat(),
         amount=money.fen(loan.amount),
@@ -189,10 +187,7 @@ def _facts(session: Session, loan: Loan, today: date, guarantors: Mapping[str, f
         repayment=loan.repayment,
         verifier=loan.verifier,
         book=float(whole),
-        beside={
-            dimension: None if name is None or beside[dimension] is None else (name, float(beside[dimension] or 0))
-            for dimension, name in names.items()
-        },
+        beside={dimension: there and (there[0], float(there[1])) for dimension, there in beside.items()},
     )
 
 

@@ -93,14 +93,21 @@ def _asset_faults(session: Session, asked: dict[str, Any]) -> Iterable[tuple[str
 # -- found ------------------------------------------------------------------------------------------------------------
 
 
-def _verification(party: Party) -> Iterable[Finding]:
+def identity_faults(party: Party) -> Iterable[Reason]:
+    """Why nobody may say today who the borrower is: neither an application goes on nor money out while one stands."""
     today = clock.today()
+    if party.sealed is None:
+        yield reasons.party_erased()
     if party.document_until is not None and party.document_until < today:
-        yield Finding(reasons.document_expired(party.document_until), stands=True)
+        yield reasons.document_expired(party.document_until)
     if party.verified_until is None:
-        yield Finding(reasons.verification_missing(), stands=True)
+        yield reasons.verification_missing()
     elif party.verified_until < today:
-        yield Finding(reasons.verification_expired(party.verified_until), stands=True)
+        yield reasons.verification_expired(party.verified_until)
+
+
+def _verification(party: Party) -> Iterable[Finding]:
+    yield from (Finding(why, stands=True) for why in identity_faults(party))
     if party.yearly_income is None:
         yield Finding(reasons.finances_missing())
 

@@ -16,11 +16,6 @@ from shared.db import found
 _MOST = 100
 
 
-def group_exposure(session: Session, party_id: UUID, without: UUID | None = None) -> Decimal:
-    """What the bank has lent or promised to a party and everybody connected with it, without one loan. [CNY]"""
-    return sum(exposures(session, group_of(session, party_id, _links()), without).values(), Decimal("0.00"))
-
-
 def members(session: Session, party_id: UUID) -> list[UUID]:
     """A party and everybody connected with it."""
     return group_of(session, party_id, _links())

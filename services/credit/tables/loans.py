@@ -1,11 +1,12 @@
 """Loans, their legs, their history and their money."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, case, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, case, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -47,6 +48,7 @@ class Loan(Versioned, Base):
         CheckConstraint(one_of("state", STATES), name="state"),
         CheckConstraint("amount > 0 AND term_months > 0 AND grace_months BETWEEN 0 AND term_months - 1", name="terms"),
         CheckConstraint("guaranteed_share BETWEEN 0 AND 1", name="guaranteed_share"),
+        CheckConstraint(one_of("day_count", ("ACT/360", "ACT/365", "30/360")), name="day_count"),
         CheckConstraint("disbursed = 0 OR disbursed = amount", name="disbursed_whole"),
         CheckConstraint(
             "(state IN ('performing', 'margin_called', 'defaulted', 'enforcing', 'closed')) = (disbursed > 0)",
@@ -120,7 +122,10 @@ class Loan(Versioned, Base):
 
     # The offer, exactly as it was put before the second person.
     annual_rate: Mapped[RateColumn | None]
-    days_per_year: Mapped[int | None]
+    #: How the days of interest are counted: ACT/360, ACT/365, 30/360. From the application or, else, from policy.
+    day_count: Mapped[str | None] = mapped_column(String(8))
+    #: The carbon's income as it was expected when the loan was priced: day and fen of each issuance.
+    issuances: Mapped[list[Any] | None] = mapped_column(JSONB)
     offer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     offer_hash: Mapped[str | None] = mapped_column(String(64))
     approved_by: Mapped[str | None] = mapped_column(String(128))
@@ -323,30 +328,29 @@ IN_BOOK = (
 )
 
 
-#: The columns by which the book is limited.
-CONCENTRATIONS = {
-    "county": Loan.county,
-    "fire_zone": Loan.fire_zone,
-    "verifier": Loan.verifier,
-    "guarantor": Loan.guarantor,
-    "group": Loan.obligor,
-}
+def book(session: Session, loan: Loan, group: Sequence[UUID]) -> tuple[Decimal, dict[str, tuple[str, Decimal] | None]]:
+    """What this bank has lent or promised on forests without one loan, in all, and beside it by dimension. [CNY]
 
-
-def book(session: Session, loan: Loan) -> tuple[Decimal, dict[str, Decimal | None]]:
-    """What this bank has lent or promised on forests without one loan, in all and beside it by dimension. [CNY]
-
-    None: of this loan that dimension is not known.
+    Of each dimension the name there and the sum, or None where this loan's is not known. The group are the parties
+    connected with the borrower, itself among them; whoever is not registered is one with its own loans only.
     """
     exposure = case((Loan.disbursed > 0, Loan.balance), else_=Loan.amount)
-    values = {name: getattr(loan, column.key) for name, column in CONCENTRATIONS.items()}
-    known = {name: value for name, value in values.items() if value is not None}
-    sums = [func.coalesce(func.sum(exposure).filter(CONCENTRATIONS[name] == known[name]), 0) for name in known]
+    places = {
+        "county": (loan.county, Loan.county == loan.county),
+        "fire_zone": (loan.fire_zone, Loan.fire_zone == loan.fire_zone),
+        "verifier": (loan.verifier, Loan.verifier == loan.verifier),
+        "guarantor": (loan.guarantor, Loan.guarantor == loan.guarantor),
+        "group": (loan.obligor, or_(Loan.obligor == loan.obligor, Loan.party_id.in_(group))),
+    }
+    known = {dimension: name for dimension, (name, _) in places.items() if name is not None}
+    sums = [func.coalesce(func.sum(exposure).filter(places[dimension][1]), 0) for dimension in known]
     whole, *parts = session.execute(
         select(func.coalesce(func.sum(exposure), 0), *sums).where(Loan.state.in_(IN_BOOK), Loan.id != loan.id)
     ).one()
-    beside: dict[str, Decimal | None] = dict.fromkeys(values)
-    return Decimal(whole), beside | {name: Decimal(part) for name, part in zip(known, parts, strict=True)}
+    beside: dict[str, tuple[str, Decimal] | None] = dict.fromkeys(places)
+    for (dimension, name), part in zip(known.items(), parts, strict=True):
+        beside[dimension] = name, Decimal(part)
+    return Decimal(whole), beside
 
 
 def payment_of(session: Session, loan_id: UUID, reference: UUID) -> LoanPayment | None:

@@ -176,12 +176,10 @@ def group_of(session: Session, party_id: UUID, links: Collection[str]) -> list[U
     return list(session.scalars(select(group.c.id).order_by(group.c.id)))
 
 
-def exposures(session: Session, parties: Sequence[UUID], without: UUID | None = None) -> dict[UUID, Decimal]:
-    """What this bank has lent or promised to each of some parties, without one loan. [CNY]"""
+def exposures(session: Session, parties: Sequence[UUID]) -> dict[UUID, Decimal]:
+    """What this bank has lent or promised to each of some parties. [CNY]"""
     exposure = func.sum(case((Loan.disbursed > 0, Loan.balance), else_=Loan.amount))
     query = select(Loan.party_id, exposure).where(Loan.party_id.in_(parties), Loan.state.in_(IN_BOOK))
-    if without is not None:
-        query = query.where(Loan.id != without)
     return {party: Decimal(sum_) for party, sum_ in session.execute(query.group_by(Loan.party_id)) if party is not None}
 
 
