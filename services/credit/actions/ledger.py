@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.credit.actions import schedules
 from services.credit.actions.states import touch
-from services.credit.formulas import schedule
 from services.credit.tables import Loan, LoanPayment
-from shared import audit, clock, money
+from shared import audit, clock
 from shared.ids import uuid7
 
 NOTHING = Decimal("0.00")
@@ -24,12 +24,9 @@ def accrue(loan: Loan, until: date) -> None:
 
 def accrued(loan: Loan, until: date) -> Decimal:
     """Interest since the balance last changed, not yet added to what is due. [CNY]"""
-    if loan.interest_until is None or loan.annual_rate is None or loan.days_per_year is None:
+    if loan.interest_until is None or loan.annual_rate is None or loan.day_count is None:
         return NOTHING
-    days = max(0, (until - loan.interest_until).days)
-    return money.from_fen(
-        schedule.accrued_interest(money.fen(loan.balance), float(loan.annual_rate), days, loan.days_per_year)
-    )
+    return schedules.accrued(loan.balance, loan.annual_rate, loan.day_count, loan.interest_until, until)
 
 
 def record_payment(

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import models, path, scoring, servicing, underwriting, watching
+from services.credit.actions import models, path, schedules, scoring, servicing, underwriting, watching
 from services.credit.actions.decisions import case_now, current_collateral, unverified
 from services.credit.actions.ledger import accrued
 from services.credit.actions.policy import CLASSES, COVENANTS, TERMS, policy
@@ -127,8 +127,7 @@ def ledger_of(session: Session, loan_id: UUID) -> dict[str, Any]:
 
 def schedule_of(session: Session, loan_id: UUID) -> dict[str, Any]:
     """Instalments of a loan as agreed; none before it is priced."""
-    loan = found(session, Loan, loan_id)
-    return {"repayment": loan.repayment, "items": servicing.plan(loan)}
+    return schedules.show(found(session, Loan, loan_id))
 
 
 def _decision(session: Session, decision: Decision) -> dict[str, Any]:

@@ -1,31 +1,28 @@
 """Money out and money back: disbursement, interest, repayments, claims paid by the insurer, closing when all is repaid.
 
-Simple interest on actual days over the days of the contract's year, rounded to the fen each time the balance changes.
+Simple interest by the contract's day count, rounded to the fen each time the balance changes.
 The borrower's money pays interest first, then principal; the insurer's pays principal first. What exceeds both is the
 borrower's.
 """
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import reasons, recovery, watching
-from services.credit.actions.dates import months_after
+from services.credit.actions import findings, reasons, recovery, schedules, watching
 from services.credit.actions.decisions import current_collateral
 from services.credit.actions.endings import let_timers_go, parties
 from services.credit.actions.ledger import NOTHING, accrue, record_payment
 from services.credit.actions.policy import COVENANTS, policy
 from services.credit.actions.states import LIVE, demand, move
 from services.credit.formulas import loan_to_value as ltv
-from services.credit.formulas import schedule
-from services.credit.tables import Instalment, Loan, locked_loan, payment_of
-from shared import bulk, clock, money, outbox
-from shared.db import locked, table_of
+from services.credit.tables import Instalment, Loan, Party, locked_loan, payment_of
+from shared import bulk, clock, outbox
+from shared.db import found, locked, table_of
 from shared.errors import ConflictError, StateError
 from shared.events.credit import LoanDisbursed, LoanRepaid
 from shared.events.insurance import ClaimPaid
@@ -40,6 +37,12 @@ class ValuationMissingError(ConflictError):
     kind, title = "valuation-missing", "A valuation is missing or stale"
 
 
+class IdentityError(ConflictError):
+    """Nobody can say today who the borrower is, so no money may flow to it."""
+
+    kind, title = "identity", "The borrower's identity is not established"
+
+
 class CollateralError(ConflictError):
     """The collateral no longer carries the loan."""
 
@@ -47,16 +50,17 @@ class CollateralError(ConflictError):
 
 
 def disburse(session: Session, loan_id: UUID) -> Loan:
-    """Pay the loan out, once, on collateral that is freshly valued and carries it."""
+    """Pay the loan out, once, to a known borrower, on collateral that is freshly valued and carries it."""
     loan = locked(session, Loan, loan_id)
     demand(loan, "ready")
     if loan.drawdown_by is None or loan.drawdown_by <= clock.now():
         raise StateError("the time to draw the money has passed; apply anew")
+    _demand_identity(session, loan)
     _demand_coverage(session, loan)
     today = clock.today()
     loan.disbursed = loan.balance = loan.amount
     loan.disbursed_on = loan.interest_until = today
-    loan.matures_on = months_after(today, loan.term_months)
+    loan.matures_on = schedules.matures_on(today, loan.term_months)
     move(session, loan, "performing", "disbursed")
     let_timers_go(session, loan, "drawdown")
     outbox.put(
@@ -104,32 +108,10 @@ def receive_claim(session: Session, event: ClaimPaid) -> None:
         record_payment(session, loan, "insurance", "insurance", event.claim_id, event.to_bank, surplus=event.to_bank)
 
 
-def plan(loan: Loan) -> list[dict[str, Any]]:
-    """Instalments of the loan as agreed, by month; principal sums to the amount."""
-    if loan.annual_rate is None:
-        return []
-    amount, rate = money.fen(loan.amount), float(loan.annual_rate)
-    if loan.repayment == "interest_only":
-        rows = schedule.interest_only(amount, rate, loan.term_months)
-    else:
-        make = schedule.equal_principal if loan.repayment == "equal_principal" else schedule.equal_instalment
-        rows = make(amount, rate, loan.term_months, grace_periods=loan.grace_months)
-    return [
-        {
-            "number": row.number,
-            "due_on": None if loan.disbursed_on is None else months_after(loan.disbursed_on, row.number),
-            "principal": money.from_fen(row.principal),
-            "interest": money.from_fen(row.interest),
-            "balance": money.from_fen(row.balance),
-        }
-        for row in rows
-    ]
-
-
 def _keep_plan(session: Session, loan: Loan) -> None:
     """Write the instalments down as they were agreed, with their days: they fall due as they stand here."""
     due, rows = NOTHING, []
-    for row in plan(loan):
+    for row in schedules.plan(loan):
         due += row["principal"] + row["interest"]
         one = {name: row[name] for name in ("number", "due_on", "principal", "interest")}
         rows.append({"loan_id": loan.id, "institution": loan.institution, **one, "due_in_all": due})
@@ -139,9 +121,9 @@ def _keep_plan(session: Session, loan: Loan) -> None:
 def days_past_due(loan: Loan, today: date) -> int:
     """Days since the first instalment whose principal has not come in; recovered money counts as well."""
     due, received = NOTHING, loan.principal_repaid + loan.recovered
-    for row in plan(loan):
+    for row in schedules.plan(loan):
         due += row["principal"]
-        if row["due_on"] is None or row["due_on"] >= today:
+        if loan.disbursed_on is None or row["due_on"] >= today:
             return 0
         if due > received:
             return int((today - row["due_on"]).days)
@@ -187,6 +169,17 @@ def _settle(
     )
     if not recovery.close_if_repaid(session, loan):
         watching.retest(session, loan, "payment")
+
+
+def _demand_identity(session: Session, loan: Loan) -> None:
+    """Refuse to pay out to a registered borrower whose document or check has ended since."""
+    if loan.party_id is None:
+        return
+    faults = list(findings.identity_faults(found(session, Party, loan.party_id)))
+    if faults:
+        raise IdentityError(
+            "; ".join(one.en for one in faults), errors=[{"pointer": "", **one} for one in reasons.as_json(faults)]
+        )
 
 
 def _demand_coverage(session: Session, loan: Loan) -> None:

@@ -1,8 +1,11 @@
-"""Repayment schedules in whole fen.        docs/equations/credit.md (C61)-(C66)
+"""Repayment schedules in whole fen.        docs/equations/credit.md (C61)-(C66), (C104)-(C105)
 
 Amounts go in and out as integers; a rate is turned into whole 1e-9 per year, so that interest is exact integer
 arithmetic with one rounding, half up. The last instalment clears the balance, so principal sums to the
 loan to the fen.
+
+The length of a period is (days, days a year) of the contract's day count: 31 of 360, 31 of 365, 30 of 360. A number of
+periods stands for that many equal parts of a year.
 """
 
 import math
@@ -10,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _RATE_UNIT = 1_000_000_000
+
+Period = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +35,45 @@ def period_interest(balance: int, annual_rate: float, periods_per_year: int) -> 
     >>> period_interest(100_000_000, 0.036, periods_per_year=12)
     300000
     """
-    return _ratio(balance * _units(annual_rate), _RATE_UNIT * periods_per_year)
+    return accrued_interest(balance, annual_rate, 1, periods_per_year)
 
 
 def equal_instalment(
-    principal: int, annual_rate: float, periods: int, periods_per_year: int = 12, grace_periods: int = 0
+    principal: int,
+    annual_rate: float,
+    periods: int | Sequence[Period],
+    periods_per_year: int = 12,
+    grace_periods: int = 0,
 ) -> list[Instalment]:
-    """Eq. (C62): 等额本息, level payment P·i / (1 − (1 + i)^−n) after interest-only grace periods. [fen]
+    """Eq. (C62): 等额本息, level payment P / Σ Π 1/(1 + i·d/D) after interest-only grace periods. [fen]
 
-    Source: annuity formula; no.
+    Over n equal periods at i each that is P·i / (1 − (1 + i)^−n). Source: annuity formula; no.
 
     >>> [(each.principal, each.interest) for each in equal_instalment(100_000, 0.12, periods=3)]
     [(33002, 1000), (33332, 670), (33666, 337)]
     """
-    _checked(principal, periods, grace_periods)
-    paying = periods - grace_periods
-    rate = _units(annual_rate) / _RATE_UNIT / periods_per_year
-    level = principal / paying if rate == 0 else principal * rate / -math.expm1(-paying * math.log1p(rate))
-    payment = math.floor(level + 0.5)
+    lengths = _checked(principal, periods, periods_per_year, grace_periods)
+    rate = _units(annual_rate) / _RATE_UNIT
+    factor, factors = 1.0, 0.0
+    for days, year in lengths[grace_periods:]:
+        factor /= 1 + rate * days / year
+        factors += factor
+    payment = math.floor(principal / factors + 0.5)
     rows, balance = list[Instalment](), principal
-    for number in range(1, periods + 1):
-        interest = period_interest(balance, annual_rate, periods_per_year)
+    for number, (days, year) in enumerate(lengths, 1):
+        interest = accrued_interest(balance, annual_rate, days, year)
         # A payment of a few fen may not cover its interest after rounding; principal then waits, it never grows.
         due = 0 if number <= grace_periods else min(balance, max(0, payment - interest))
-        balance = _append(rows, number, due, interest, balance, last=number == periods)
+        balance = _append(rows, number, due, interest, balance, last=number == len(lengths))
     return rows
 
 
 def equal_principal(
-    principal: int, annual_rate: float, periods: int, periods_per_year: int = 12, grace_periods: int = 0
+    principal: int,
+    annual_rate: float,
+    periods: int | Sequence[Period],
+    periods_per_year: int = 12,
+    grace_periods: int = 0,
 ) -> list[Instalment]:
     """Eq. (C63): 等额本金, principal P / n each period after interest-only grace periods. [fen]
 
@@ -67,17 +82,19 @@ def equal_principal(
     >>> [(each.principal, each.interest) for each in equal_principal(100_000, 0.12, periods=3)]
     [(33333, 1000), (33333, 667), (33334, 333)]
     """
-    _checked(principal, periods, grace_periods)
-    share = principal // (periods - grace_periods)
+    lengths = _checked(principal, periods, periods_per_year, grace_periods)
+    share = principal // (len(lengths) - grace_periods)
     rows, balance = list[Instalment](), principal
-    for number in range(1, periods + 1):
-        interest = period_interest(balance, annual_rate, periods_per_year)
+    for number, (days, year) in enumerate(lengths, 1):
+        interest = accrued_interest(balance, annual_rate, days, year)
         due = 0 if number <= grace_periods else share
-        balance = _append(rows, number, due, interest, balance, last=number == periods)
+        balance = _append(rows, number, due, interest, balance, last=number == len(lengths))
     return rows
 
 
-def interest_only(principal: int, annual_rate: float, periods: int, periods_per_year: int = 12) -> list[Instalment]:
+def interest_only(
+    principal: int, annual_rate: float, periods: int | Sequence[Period], periods_per_year: int = 12
+) -> list[Instalment]:
     """Eq. (C64): 按期付息到期还本, interest each period and the whole principal at the end. [fen]
 
     Source: definition; no.
@@ -85,12 +102,8 @@ def interest_only(principal: int, annual_rate: float, periods: int, periods_per_
     >>> [(each.principal, each.interest) for each in interest_only(100_000, 0.12, periods=3)]
     [(0, 1000), (0, 1000), (100000, 1000)]
     """
-    _checked(principal, periods, 0)
-    rows, balance = list[Instalment](), principal
-    for number in range(1, periods + 1):
-        interest = period_interest(balance, annual_rate, periods_per_year)
-        balance = _append(rows, number, 0, interest, balance, last=number == periods)
-    return rows
+    lengths = _checked(principal, periods, periods_per_year, 0)
+    return issuance_matched(principal, annual_rate, [0] * len(lengths), lengths)
 
 
 def accrued_interest(balance: int, annual_rate: float, days: int, days_per_year: int) -> int:
@@ -116,15 +129,64 @@ def debt_service_cover(revenues: Sequence[float], debt_services: Sequence[float]
     return min(covers, default=math.inf)
 
 
+def issuance_matched(
+    principal: int,
+    annual_rate: float,
+    incomes: Sequence[int],
+    periods: int | Sequence[Period],
+    periods_per_year: int = 12,
+) -> list[Instalment]:
+    """Eq. (C104): 按碳汇签发还本, principal by the part of the carbon's income that has come, P·Σ c / Σ all c. [fen]
+
+    Interest each period; without any income the whole principal at the end.
+    incomes  what the carbon brings within each period, any unit, none negative
+
+    Source: definition; the loan is repaid when and as far as the carbon pays; no.
+
+    >>> [(each.principal, each.interest) for each in issuance_matched(100_000, 0.12, [0, 20, 10], 3)]
+    [(0, 1000), (66667, 1000), (33333, 333)]
+    """
+    lengths = _checked(principal, periods, periods_per_year, 0)
+    if len(incomes) != len(lengths) or min(incomes) < 0:
+        raise ValueError(f"an income of at least 0 is needed for each of the {len(lengths)} periods")
+    whole, come = sum(incomes), 0
+    rows, balance = list[Instalment](), principal
+    for number, ((days, year), income) in enumerate(zip(lengths, incomes, strict=True), 1):
+        come += income
+        left = principal - (_ratio(principal * come, whole) if whole else 0)
+        interest = accrued_interest(balance, annual_rate, days, year)
+        balance = _append(rows, number, balance - left, interest, balance, last=number == len(lengths))
+    return rows
+
+
+def days_of_thirty(first: tuple[int, int, int], then: tuple[int, int, int]) -> int:
+    """Eq. (C105): days between two dates in months of thirty, 360·ΔY + 30·ΔM + ΔD, the 31st being the 30th. [days]
+
+    Dates are (year, month, day); that of the end keeps its 31st unless the first is at its month's 30th or later.
+    Source: 30/360 bond basis, ISDA Definitions 2006, 4.16(f); from memory; no.
+
+    >>> days_of_thirty((2026, 1, 31), (2026, 2, 28)), days_of_thirty((2026, 1, 15), (2026, 3, 31))
+    (28, 76)
+    """
+    (year, month, day), (last_year, last_month, last_day) = first, then
+    begins = min(day, 30)
+    ends = 30 if last_day == 31 and begins == 30 else last_day
+    return 360 * (last_year - year) + 30 * (last_month - month) + ends - begins
+
+
 def _append(rows: list[Instalment], number: int, due: int, interest: int, balance: int, last: bool) -> int:
     due = balance if last else due
     rows.append(Instalment(number, due, interest, balance - due))
     return balance - due
 
 
-def _checked(principal: int, periods: int, grace_periods: int) -> None:
-    if principal <= 0 or periods <= 0 or not 0 <= grace_periods < periods:
-        raise ValueError(f"no schedule of {principal} fen in {periods} periods with {grace_periods} of grace")
+def _checked(
+    principal: int, periods: int | Sequence[Period], periods_per_year: int, grace_periods: int
+) -> Sequence[Period]:
+    lengths = [(1, periods_per_year)] * periods if isinstance(periods, int) else periods
+    if principal <= 0 or not lengths or not 0 <= grace_periods < len(lengths):
+        raise ValueError(f"no schedule of {principal} fen in {len(lengths)} periods with {grace_periods} of grace")
+    return lengths
 
 
 def _units(annual_rate: float) -> int:

@@ -11,7 +11,7 @@ from shared.fields import Base, Money, Names, Quantity, ReasonSchema, Whole
 BORROWER_KINDS = ("enterprise", "individual_business", "cooperative", "collective", "natural_person")
 
 
-REPAYMENTS = ("equal_principal", "equal_instalment", "interest_only")
+REPAYMENTS = ("equal_principal", "equal_instalment", "interest_only", "issuance_matched")
 
 
 INDUSTRY = validate.Regexp(r"[0-9]{3,4}\Z", error="A group or class of GB/T 4754: three or four digits.")

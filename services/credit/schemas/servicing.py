@@ -57,7 +57,7 @@ class InstalmentEntry(Base):
     """One instalment as agreed."""
 
     number = fields.Integer(required=True)
-    due_on = fields.Date(required=True, allow_none=True)
+    due_on = fields.Date(required=True)
     principal = money(required=True)
     interest = money(required=True)
     balance = money(required=True)
@@ -67,4 +67,14 @@ class ScheduleResponse(Base):
     """Instalments of a loan by month; principal sums to the amount."""
 
     repayment = fields.String(required=True)
+    grace_months = fields.Integer(required=True)
+    day_count = fields.String(required=True, allow_none=True)
+    calendar = fields.String(required=True, metadata={"description": "Which days are worked, and how a due day moves"})
+    calendar_known_until = fields.Integer(
+        required=True, metadata={"description": "Last year whose holidays are known; later days move off weekends only"}
+    )
+    days_to_be_confirmed = fields.Boolean(
+        required=True, metadata={"description": "Some due day lies in a year whose holidays are not known yet"}
+    )
+    indicative = fields.Boolean(required=True, metadata={"description": "As if it were paid out today"})
     items = fields.List(fields.Nested(InstalmentEntry()), required=True)

@@ -1,6 +1,7 @@
 """What must hold for every number: bounds, monotony, and parts that sum to the whole."""
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
@@ -20,7 +21,14 @@ from services.credit.formulas.expected_loss import (
     loss_split,
     mixed_split,
 )
-from services.credit.formulas.schedule import equal_instalment, equal_principal, interest_only
+from services.credit.formulas.schedule import (
+    accrued_interest,
+    days_of_thirty,
+    equal_instalment,
+    equal_principal,
+    interest_only,
+    issuance_matched,
+)
 from services.credit.formulas.staging import FIVE_CLASSES, five_class, stage
 
 probabilities = st.floats(0.0003, 0.999)
@@ -250,6 +258,46 @@ def test_schedules_repay_the_principal_to_the_fen(
         assert [row.number for row in rows] == list(range(1, periods + 1))
         assert all(row.principal >= 0 and row.interest >= 0 and row.balance >= 0 for row in rows)
         assert all(row.principal == 0 for row in rows[:grace])
+
+
+@given(
+    st.integers(1, 10**12),
+    st.floats(0, 0.36),
+    st.lists(st.tuples(st.integers(0, 93), st.sampled_from([360, 365])), min_size=1, max_size=120),
+    st.data(),
+)
+def test_schedules_over_periods_of_any_length_repay_the_principal_to_the_fen(
+    principal: int, rate: float, lengths: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    grace = data.draw(st.integers(0, len(lengths) - 1))
+    incomes = data.draw(st.lists(st.integers(0, 10**9), min_size=len(lengths), max_size=len(lengths)))
+    made = {
+        "instalment": equal_instalment(principal, rate, lengths, grace_periods=grace),
+        "principal": equal_principal(principal, rate, lengths, grace_periods=grace),
+        "bullet": interest_only(principal, rate, lengths),
+        "matched": issuance_matched(principal, rate, incomes, lengths),
+    }
+    for rows in made.values():
+        assert sum(row.principal for row in rows) == principal
+        balances = [principal, *(row.balance for row in rows)]
+        assert balances[-1] == 0
+        for row, before, (days, year) in zip(rows, balances[:-1], lengths, strict=True):
+            assert row.principal >= 0
+            assert row.balance == before - row.principal >= 0
+            assert row.interest == accrued_interest(before, rate, days, year)
+    # No fen of principal before the carbon has paid for it, but for the rounding of one.
+    come, repaid = 0, 0
+    for row, income in zip(made["matched"][:-1], incomes, strict=False):
+        come, repaid = come + income, repaid + row.principal
+        assert abs(repaid * sum(incomes) - principal * come) * 2 <= sum(incomes)
+
+
+@given(st.dates(), st.dates(), st.dates())
+def test_months_of_thirty_add_up_but_for_the_last_of_a_month(first: date, middle: date, last: date) -> None:
+    one, two, three = ((day.year, day.month, day.day) for day in sorted((first, middle, last)))
+    whole, parts = days_of_thirty(one, three), days_of_thirty(one, two) + days_of_thirty(two, three)
+    assert abs(whole - parts) <= 1
+    assert days_of_thirty(one, one) == 0
 
 
 @given(st.integers(10**6, 10**11), st.integers(10, 2000), st.integers(2, 120))
