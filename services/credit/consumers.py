@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from services.credit.actions import legs, offers, prescreens, recovery, servicing, valuations, watching
+from services.credit.actions import legs, offers, prescreens, recovery, reviews, servicing, valuations, watching
 from services.credit.actions.models import shipped_card
 from services.credit.schemas.prescreens import read_row
 from shared.door import Door
@@ -44,6 +44,7 @@ TIMERS: Mapping[str, TimerHandler] = {
     "drawdown": legs.expire_drawdown,
     "cure": recovery.default_uncured,
     "freshness": watching.watch_clock,
+    "review": reviews.remind,
 }
 
 

@@ -46,6 +46,25 @@ class LoanScored(LoanEvent):
 
 @declared
 @dataclass(frozen=True, kw_only=True)
+class ReviewRequested(LoanEvent):
+    """A natural person wants a person to look at a decline or a referral, until a day."""
+
+    grounds: str
+    due_at: datetime
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class ReviewDecided(LoanEvent):
+    """Another person looked at the decision; an overturned decline goes on as a new application."""
+
+    outcome: Literal["upheld", "overturned"]
+    reason_code: str
+    new_loan_id: UUID | None
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
 class LegsRequested(LoanEvent):
     """The loan passed credit's own test: insurance and guarantee are asked, in parallel, until a deadline."""
 

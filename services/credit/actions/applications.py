@@ -8,17 +8,18 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.credit.actions import findings, legs, offers
+from services.credit.actions import findings, income, legs, offers, schedules
 from services.credit.actions.dates import months_after
 from services.credit.actions.decisions import Decided, decide, pledged_assets
 from services.credit.actions.endings import decline, parties, withdraw
 from services.credit.actions.findings import Finding
+from services.credit.actions.overrides import answer_review, record_decision
 from services.credit.actions.parties import finance_faults, finances_as_json
 from services.credit.actions.policy import JUDGEMENT, PARTIES, TERMS, policy
 from services.credit.actions.reasons import as_json, declined_by_officer
 from services.credit.actions.states import BEFORE_MONEY, begin, demand, move
 from services.credit.formulas.identity import identity_number_fault
-from services.credit.tables import Loan, LoanAsset, LoanCover, LoanGuarantee, Party
+from services.credit.tables import Loan, LoanAsset, LoanCover, LoanGuarantee, Party, latest_decision
 from shared import audit, clock, outbox, watchers
 from shared.db import found, locked, tenant
 from shared.errors import ForbiddenError, InvalidError, StateError
@@ -41,16 +42,12 @@ def apply_for_loan(session: Session, asked: dict[str, Any], officer: str) -> Loa
     # Written when all is decided, so that each row is written once and as it is to stay.
     with session.no_autoflush:
         loan = _enter(session, asked, party, officer)
+        _follow_carbon(session, loan, asked)
         looked_at = [] if party is None else findings.find(session, loan, party)
         loan.findings = findings.as_json(looked_at)
         decided = decide(session, loan, "application", None, None)
         outcome, why = _with_findings(decided, looked_at)
-        outbox.put(
-            session,
-            LoanApplied(
-                **parties(loan), amount=loan.amount, term_months=loan.term_months, pledges=pledged_assets(loan)
-            ),
-        )
+        _tell_application(session, loan)
         move(session, loan, "scored", outcome)
         _tell_score(session, loan, decided, outcome, why)
         if outcome == "decline":
@@ -63,13 +60,25 @@ def apply_for_loan(session: Session, asked: dict[str, Any], officer: str) -> Loa
     return loan
 
 
-def decide_referral(session: Session, loan_id: UUID, proceed: bool, comment: str, officer: str) -> Loan:
+def decide_referral(
+    session: Session,
+    loan_id: UUID,
+    proceed: bool,
+    comment: str,
+    officer: str,
+    reason_code: str = "other",
+    stage: str = "referral",
+) -> Loan:
     """Decide a referred application as a person who did not enter it; the loan is judged anew first."""
     loan = locked(session, Loan, loan_id)
     demand(loan, "referred")
     if loan.applied_by == officer:
         raise ForbiddenError("the person who entered the application cannot decide its referral; ask a colleague")
     audit.record(session, "decide_referral", loan.id, proceed=proceed)
+    stood = latest_decision(session, loan.id)
+    assert stood is not None
+    record_decision(session, loan, stood, stage, proceed, reason_code, officer)
+    answer_review(session, loan, proceed, reason_code, comment, officer)
     if not proceed:
         kept = tuple(Reason(**reason) for reason in loan.reasons[:3])
         decline(session, loan, "credit", (*kept, declined_by_officer()), comment)
@@ -87,6 +96,21 @@ def decide_referral(session: Session, loan_id: UUID, proceed: bool, comment: str
     loan.reasons = []
     legs.ask(session, loan, decided, "proceed_after_referral", comment)
     return loan
+
+
+def renew(session: Session, loan: Loan, comment: str) -> Loan:
+    """Carry on a declined loan as a new application, because a reviewer overturned the decline; judged as of today."""
+    with session.no_autoflush:
+        renewed = _enter_again(session, loan)
+        _demand_nothing_stands(session, renewed)
+        decided = decide(session, renewed, "application", None, None)
+        if decided.judgement.blocking or decided.price is None:
+            raise _blocked(as_json(decided.judgement.blocking))
+        _tell_application(session, renewed)
+        move(session, renewed, "scored", decided.outcome)
+        _tell_score(session, renewed, decided, decided.outcome, decided.reasons)
+        legs.ask(session, renewed, decided, "overturned_on_review", comment)
+    return renewed
 
 
 def withdraw_application(session: Session, loan_id: UUID, reason: str) -> Loan:
@@ -129,6 +153,7 @@ def _enter(session: Session, asked: dict[str, Any], party: Party | None, officer
         term_months=asked["term_months"],
         repayment=asked["repayment"],
         grace_months=asked["grace_months"],
+        day_count=asked["day_count"],
         insurer=asked["insurer"],
         guarantor=asked["guarantor"],
         scheme=asked["scheme"],
@@ -150,10 +175,81 @@ def _enter(session: Session, asked: dict[str, Any], party: Party | None, officer
         cover=LoanCover(institution=bank, state="none", perils=[], reasons=[]),
         guarantee=LoanGuarantee(institution=bank, state="none", reasons=[]),
     )
+    return _begun(session, loan)
+
+
+#: What was asked, which an application that is renewed takes over.
+_ASKED = (
+    "institution",
+    "applied_by",
+    "party_id",
+    "purpose",
+    "finances",
+    "borrower_reference",
+    "borrower_kind",
+    "obligor",
+    "features",
+    "small_or_farmer",
+    "amount",
+    "term_months",
+    "repayment",
+    "grace_months",
+    "day_count",
+    "insurer",
+    "guarantor",
+    "scheme",
+    "guaranteed_share",
+    "verifier",
+)
+
+
+def _enter_again(session: Session, loan: Loan) -> Loan:
+    now = clock.now()
+    renewed = Loan(
+        id=uuid7(),
+        **{name: getattr(loan, name) for name in _ASKED},
+        state="applied",
+        steps=0,
+        applied_at=now,
+        updated_at=now,
+        findings=[],
+        reasons=[],
+        covenant_reasons=[],
+        assets=[
+            LoanAsset(
+                asset_id=asset.asset_id,
+                institution=loan.institution,
+                tonnes=asset.tonnes,
+                pledge_state="none",
+                asked_rank=asset.asked_rank,
+            )
+            for asset in loan.assets
+        ],
+        cover=LoanCover(institution=loan.institution, state="none", perils=[], reasons=[]),
+        guarantee=LoanGuarantee(institution=loan.institution, state="none", reasons=[]),
+    )
+    return _begun(session, renewed)
+
+
+def _begun(session: Session, loan: Loan) -> Loan:
     session.add(loan)
     begin(session, loan, "applied")
     watchers.watch(session, *(asset.asset_id for asset in loan.assets))
     return loan
+
+
+def _follow_carbon(session: Session, loan: Loan, asked: dict[str, Any]) -> None:
+    """Let the grace end with the first issuance where that is asked; refuse what no issuance of the term carries."""
+    if not (asked["grace_to_first_issuance"] or loan.repayment == "issuance_matched"):
+        return
+    today = clock.today()
+    months = schedules.first_issuance_months(today, income.carbon_income(session, loan))
+    if months is None or months >= loan.term_months:
+        place = "grace_to_first_issuance" if asked["grace_to_first_issuance"] else "repayment"
+        detail = "No issuance of a valued forest is expected before the loan matures."
+        raise InvalidError(detail, errors=[{"pointer": f"/{place}", "detail": detail}])
+    if asked["grace_to_first_issuance"]:
+        loan.grace_months = months
 
 
 def _borrower(asked: dict[str, Any]) -> dict[str, Any]:
@@ -226,6 +322,13 @@ def _demand_nothing_stands(session: Session, loan: Loan) -> None:
     standing = [one.reason for one in looked_at if one.stands]
     if standing:
         raise _blocked(as_json(standing))
+
+
+def _tell_application(session: Session, loan: Loan) -> None:
+    outbox.put(
+        session,
+        LoanApplied(**parties(loan), amount=loan.amount, term_months=loan.term_months, pledges=pledged_assets(loan)),
+    )
 
 
 def _tell_score(session: Session, loan: Loan, decided: Decided, outcome: str, why: tuple[Reason, ...]) -> None:

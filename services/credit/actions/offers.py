@@ -7,13 +7,15 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.credit.actions import income, schedules
 from services.credit.actions.decisions import Decided, decide, pledged_assets, unverified
 from services.credit.actions.endings import decline, expire, let_timers_go, parties
+from services.credit.actions.overrides import record_decision
 from services.credit.actions.policy import COVENANTS, TERMS, policy
 from services.credit.actions.pricing import GUARANTORS, Price
 from services.credit.actions.reasons import as_json, rejected_by_approver
 from services.credit.actions.states import demand, move
-from services.credit.tables import Loan, LoanGuarantee, locked_loan
+from services.credit.tables import Loan, LoanGuarantee, latest_decision, locked_loan
 from shared import approvals, clock, money, outbox, timers
 from shared.db import locked
 from shared.errors import StateError
@@ -43,7 +45,12 @@ def _propose(session: Session, loan: Loan, decided: Decided, price: Price) -> No
     terms = policy(decided.decision.decided_on, TERMS)
     expires = _expiry(loan)
     loan.annual_rate = Decimal(str(price.annual_rate))
-    loan.days_per_year = terms["interest_days_per_year"]
+    loan.day_count = loan.day_count or terms["interest_day_count"]
+    loan.issuances = [
+        [one["on"].isoformat(), money.fen(one["income"])]
+        for one in income.carbon_income(session, loan)
+        if one["income"]
+    ]
     loan.offer_expires_at = expires
     loan.offer = _payload(loan, decided, price, expires)
     loan.offer_hash = approvals.payload_hash(loan.offer)
@@ -71,7 +78,7 @@ def _payload(loan: Loan, decided: Decided, price: Price, expires: datetime) -> d
         "grace_months": loan.grace_months,
         "annual_rate": _rate(price.annual_rate),
         "spread_bp": f"{price.spread_bp:.1f}",
-        "days_per_year": loan.days_per_year,
+        "schedule": schedules.terms(loan, decided.decision.decided_on),
         "expires_at": write_moment(expires),
         "outcome": decided.outcome,
         "reasons": as_json(decided.reasons),
@@ -138,12 +145,23 @@ def guarantor_shares(guarantee: LoanGuarantee) -> dict[str, float]:
     }
 
 
-def approve(session: Session, loan_id: UUID, payload_hash: str, approved: bool, checker: str, comment: str) -> Loan:
+def approve(
+    session: Session,
+    loan_id: UUID,
+    payload_hash: str,
+    approved: bool,
+    checker: str,
+    comment: str,
+    reason_code: str = "other",
+) -> Loan:
     """Approve or reject a proposed offer as a second person who saw exactly it."""
     loan = locked(session, Loan, loan_id)
     demand(loan, "proposed")
     approvals.decide(session, "offer", loan.id, payload_hash, checker, approved)
     if not approved:
+        stood = latest_decision(session, loan.id)
+        assert stood is not None
+        record_decision(session, loan, stood, "approval", False, reason_code, checker)
         decline(session, loan, "approver", (rejected_by_approver(),), comment)
         return loan
     assert loan.annual_rate is not None

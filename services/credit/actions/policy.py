@@ -89,11 +89,13 @@ PATH = ("bank_minimum_retained_share", "path_costs", "path_grid")
 #: Where a loan is placed for the limits of the book.
 LIMITS = ("fire_zone_degrees",)
 CLASSES = ("five_class_days", "stage_days")
+#: A natural person may ask that a person looks again.
+REVIEWS = ("review_days", "review_request_days")
 TERMS = (
     "bank_minimum_retained_share",
     "binding_deadline_hours",
     "drawdown_days",
-    "interest_days_per_year",
+    "interest_day_count",
     "leg_deadline_hours",
     "offer_validity_days",
 )

@@ -69,7 +69,9 @@ def get_replay(session: Session, loan_id: UUID) -> Any:
 def post_referral(session: Session, body: dict[str, Any], loan_id: UUID) -> Any:
     """Decide a referred application, as a person who did not enter it."""
     proceed = body["decision"] == "proceed"
-    loan = applications.decide_referral(session, loan_id, proceed, body["comment"], caller().subject)
+    loan = applications.decide_referral(
+        session, loan_id, proceed, body["comment"], caller().subject, body["reason_code"]
+    )
     return reading.show(session, loan)
 
 
@@ -78,7 +80,15 @@ def post_referral(session: Session, body: dict[str, Any], loan_id: UUID) -> Any:
 @blp.response(200, LoanResponse())
 def post_approval(session: Session, body: dict[str, Any], loan_id: UUID) -> Any:
     """Approve or reject a proposed offer, as a second person, by the hash of what was seen."""
-    loan = offers.approve(session, loan_id, body["payload_hash"], body["approve"], caller().subject, body["comment"])
+    loan = offers.approve(
+        session,
+        loan_id,
+        body["payload_hash"],
+        body["approve"],
+        caller().subject,
+        body["comment"],
+        body["reason_code"],
+    )
     return reading.show(session, loan)
 
 

@@ -4,6 +4,7 @@ from marshmallow import fields, validate
 
 from services.credit.schemas.common import money, rate
 from services.credit.schemas.scores import ScoreResponse
+from services.credit.tables.reviews import PERSONS_REASONS
 from shared.fields import Base, Moment, Names, Text
 
 
@@ -12,6 +13,7 @@ class ReferralRequest(Base):
 
     decision = fields.String(required=True, validate=validate.OneOf(["proceed", "decline"]))
     comment = Text(required=True, max_length=1000)
+    reason_code = fields.String(load_default="other", validate=validate.OneOf(PERSONS_REASONS))
 
 
 class RuleResponse(Base):

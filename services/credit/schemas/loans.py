@@ -4,11 +4,13 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from services.credit.actions.schedules import DAY_COUNTS
 from services.credit.schemas.common import CODE, HASH, Flag, money, rate
 from services.credit.schemas.decisions import DecisionResponse
 from services.credit.schemas.parties import FinancesRequest
 from services.credit.schemas.scores import BORROWER_KINDS, INDUSTRY, REPAYMENTS, AssetRequest, ScoreRequest
 from services.credit.tables import STATES
+from services.credit.tables.reviews import PERSONS_REASONS
 from shared.fields import Base, Moment, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
 
 #: What the money is for.
@@ -73,6 +75,15 @@ class LoanRequest(ScoreRequest):
     scheme = Text(required=True, max_length=64, metadata={"example": "4-3-2-1"})
     repayment = fields.String(load_default="equal_principal", validate=validate.OneOf(REPAYMENTS))
     grace_months = Whole(minimum=0, maximum=359, load_default=0)
+    grace_to_first_issuance = Flag(
+        load_default=False, metadata={"description": "Interest only until the carbon's first income; sets grace_months"}
+    )
+    day_count = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(tuple(DAY_COUNTS)),
+        metadata={"description": "The bank's own if not given"},
+    )
 
     @validates_schema(skip_on_field_errors=False)
     def refuse_two_borrowers(self, data: dict[str, Any], **_: Any) -> None:
@@ -94,6 +105,10 @@ class LoanRequest(ScoreRequest):
         """Principal is repaid within the term."""
         if data["grace_months"] >= data["term_months"]:
             raise ValidationError("Grace must end before the term does.", "grace_months")
+        if data["grace_months"] and data["grace_to_first_issuance"]:
+            raise ValidationError("Give either this or grace_to_first_issuance.", "grace_months")
+        if data["repayment"] == "issuance_matched" and (data["grace_months"] or data["grace_to_first_issuance"]):
+            raise ValidationError("Principal follows the issuances; there is no other grace.", "grace_months")
 
 
 class LoanQuery(PageQuery):
@@ -111,6 +126,9 @@ class ApprovalRequest(Base):
     payload_hash = fields.String(required=True, validate=HASH)
     approve = Flag(required=True)
     comment = Text(max_length=1000, load_default="")
+    reason_code = fields.String(
+        load_default="other", validate=validate.OneOf(PERSONS_REASONS), metadata={"description": "Why it is rejected"}
+    )
 
 
 class WithdrawalRequest(Base):
@@ -283,6 +301,7 @@ class LoanResponse(Versioned):
     term_months = fields.Integer(required=True)
     repayment = fields.String(required=True)
     grace_months = fields.Integer(required=True)
+    day_count = fields.String(required=True, allow_none=True, metadata={"enum": [*DAY_COUNTS, None]})
     insurer = fields.String(required=True)
     guarantor = fields.String(required=True)
     scheme = fields.String(required=True)

@@ -3,7 +3,6 @@
 from services.credit.tables.base import Base
 from services.credit.tables.decisions import Decision, DecisionMaterial, keep_materials, latest_decision, materials_of
 from services.credit.tables.loans import (
-    CONCENTRATIONS,
     IN_BOOK,
     STATES,
     Loan,
@@ -30,6 +29,14 @@ from services.credit.tables.parties import (
     sharing,
 )
 from services.credit.tables.prescreens import Prescreen, PrescreenBatch
+from services.credit.tables.reviews import (
+    Override,
+    Review,
+    latest_override,
+    overridden_outcomes,
+    overrides,
+    review_of,
+)
 from services.credit.tables.shadow import ShadowScore, StabilityRun
 from services.credit.tables.valuations import Valuation, valuations_of
 from services.credit.tables.watching import (
@@ -44,7 +51,6 @@ from services.credit.tables.watching import (
 )
 
 __all__ = [
-    "CONCENTRATIONS",
     "IN_BOOK",
     "STATES",
     "Base",
@@ -59,10 +65,12 @@ __all__ = [
     "LoanGuarantee",
     "LoanHistory",
     "LoanPayment",
+    "Override",
     "Party",
     "PartyMark",
     "Prescreen",
     "PrescreenBatch",
+    "Review",
     "ShadowScore",
     "StabilityRun",
     "Valuation",
@@ -74,16 +82,20 @@ __all__ = [
     "group_of",
     "keep_materials",
     "latest_decision",
+    "latest_override",
     "live_loans_of",
     "live_loans_on",
     "lock_live",
     "locked_loan",
     "materials_of",
+    "overridden_outcomes",
+    "overrides",
     "parties_acting_as",
     "party_of_identity",
     "payment_of",
     "payments_of",
     "pledges_of",
+    "review_of",
     "shared_marks",
     "sharing",
     "valuations_of",
