@@ -37,12 +37,12 @@ def ask(story: Story, status: int = 201, **more: Any) -> Any:
 
 
 def decide(story: Story, who: str, outcome: str = "overturn", status: int = 200, **more: Any) -> Any:
-    asked = {"outcome": outcome, "reason_code": "accounts_seen", "explanation": SAID} | more
+    asked = {"decision": outcome, "reason_code": "accounts_seen", "explanation": SAID} | more
     return story.post("review/decision", asked, story.person("credit-approver", who), status)
 
 
-def overrides(story: Story, query: str = "") -> Any:
-    return body(story.officer.get(f"/v1/overrides{query}"))["items"]
+def overrides(story: Story, **query: str) -> Any:
+    return body(story.officer.get("/v1/overrides", **query))["items"]
 
 
 def test_a_decline_is_reviewed_by_a_third_person_and_goes_on_as_a_new_application(story: Story) -> None:
@@ -129,7 +129,7 @@ def test_a_review_that_nobody_decided_is_overdue_and_one_without_a_matter_lapses
     ask(story)
     with clock.travelled(timedelta(days=16)):
         story.timers()
-        (late,) = body(story.officer.get("/v1/reviews?state=open"))["items"]
+        (late,) = body(story.officer.get("/v1/reviews", state="open"))["items"]
         assert late["overdue_at"] > late["due_at"]
         assert decide(story, "reviewer", "uphold")["state"] == "upheld"
     story.value(2, 30_000_000)
@@ -146,7 +146,7 @@ def test_decisions_against_the_machine_are_kept_with_what_became_of_the_loan(sto
     seen = story.loan()["offer"]["payload_hash"]
     rejected = {"payload_hash": seen, "approve": False, "comment": "not this purpose", "reason_code": "purpose"}
     assert story.post("approval", rejected, story.colleague)["state"] == "declined"
-    (against,) = overrides(story, "?against_machine=true")
+    (against,) = overrides(story, against_machine="true")
     told = {name: against[name] for name in ("machine_outcome", "outcome", "reason_code", "stage", "loan_state")}
     assert told == {
         "machine_outcome": "approve",

@@ -48,7 +48,7 @@ def fen(row: Any, name: str) -> Decimal:
 
 
 def test_principal_follows_the_issuances_and_every_leg_is_told_the_last_due_day(story: Story) -> None:
-    story.value(**issuances((8, 10_000), (20, 30_000), (44, 90_000)))
+    story.value(**issuances((8, 10_000), (20, 30_000), (44, 1_000)))
     proposed = story.to("proposed", repayment="issuance_matched", day_count="ACT/365")
     rows = schedule(story)["items"]
     due = {row["number"]: fen(row, "principal") for row in rows if fen(row, "principal")}

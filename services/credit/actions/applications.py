@@ -38,7 +38,7 @@ def apply_for_loan(session: Session, asked: dict[str, Any], officer: str) -> Loa
                 "no party has this id",
                 errors=[{"pointer": "/borrower_id", "detail": "Nobody is registered under this id."}],
             )
-        findings.refuse(session, party, asked)
+    findings.refuse(session, party, asked)
     # Written when all is decided, so that each row is written once and as it is to stay.
     with session.no_autoflush:
         loan = _enter(session, asked, party, officer)

@@ -38,9 +38,11 @@ class Finding:
     stands: bool = False
 
 
-def refuse(session: Session, party: Party, asked: dict[str, Any]) -> None:
-    """Refuse an application that cannot be right, with the place of each fault."""
-    faults = [*_borrower_faults(session, party, asked), *_asset_faults(session, asked)]
+def refuse(session: Session, party: Party | None, asked: dict[str, Any]) -> None:
+    """Refuse an application that cannot be right, with the place of each fault; its borrower only if registered."""
+    faults = list(_asset_faults(session, asked))
+    if party is not None:
+        faults = [*_borrower_faults(session, party, asked), *faults]
     if faults:
         raise InvalidError(
             "; ".join(f"{where}: {why.en}" for where, why in faults[:3]),
@@ -82,9 +84,10 @@ def _borrower_faults(session: Session, party: Party, asked: dict[str, Any]) -> I
 
 
 def _asset_faults(session: Session, asked: dict[str, Any]) -> Iterable[tuple[str, Reason]]:
-    known = valuations_of(session, [asset["asset_id"] for asset in asked["assets"]])
+    seen_of = {asset["asset_id"]: asset["valuation_version"] for asset in asked["assets"] if asset["valuation_version"]}
+    known = valuations_of(session, list(seen_of)) if seen_of else {}
     for place, asset in enumerate(asked["assets"]):
-        seen, valuation = asset["valuation_version"], known.get(asset["asset_id"])
+        seen, valuation = seen_of.get(asset["asset_id"]), known.get(asset["asset_id"])
         if seen is not None and valuation is not None and seen != valuation.version:
             why = reasons.valuation_superseded(str(asset["asset_id"]), seen, valuation.version)
             yield f"/assets/{place}/valuation_version", why

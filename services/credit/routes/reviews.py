@@ -42,7 +42,7 @@ def get_review(session: Session, loan_id: UUID) -> Any:
 @blp.response(200, ReviewResponse())
 def post_review_decision(session: Session, body: dict[str, Any], loan_id: UUID) -> Any:
     """Uphold or overturn a decision, as a person who had no part in it; overturned, the loan goes on."""
-    overturn = body["outcome"] == "overturn"
+    overturn = body["decision"] == "overturn"
     return reviews.decide_review(session, loan_id, overturn, body["reason_code"], body["explanation"], caller().subject)
 
 

@@ -18,7 +18,7 @@ class ReviewRequest(Base):
 class ReviewDecisionRequest(Base):
     """What the reviewer decided, and why."""
 
-    outcome = fields.String(required=True, validate=validate.OneOf(["uphold", "overturn"]))
+    decision = fields.String(required=True, validate=validate.OneOf(["uphold", "overturn"]))
     reason_code = fields.String(required=True, validate=validate.OneOf(PERSONS_REASONS))
     explanation = Text(
         required=True, max_length=1000, min_length=20, metadata={"description": "Told to the borrower; names nobody"}
