@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "credit_0007"
-down_revision = "credit_0006"
+revision = "credit_0008"
+down_revision = "credit_0007"
 branch_labels = None
 depends_on = None
 
