@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "credit_0008"
-down_revision = "credit_0007"
+revision = "credit_0009"
+down_revision = "credit_0008"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from shared.db import private_table
 
-revision = "credit_0009"
-down_revision = "credit_0008"
+revision = "credit_0010"
+down_revision = "credit_0009"
 branch_labels = None
 depends_on = None
 
