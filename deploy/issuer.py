@@ -25,8 +25,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "credit-approver": ("sink:read", "credit:read", "credit:decide", "credit:approve", "credit:personal"),
     #: Who trains models, and who validates, approves, promotes and takes them back: never one person.
-    "modeller": ("credit:read", "credit:train"),
-    "model-risk": ("credit:read", "credit:govern", "credit:jobs"),
+    "modeller": ("credit:read", "credit:train", "insurance:read", "insurance:train"),
+    "model-risk": ("credit:read", "credit:govern", "credit:jobs", "insurance:read", "insurance:govern"),
     "insurer": ("sink:read", "insurance:read", "insurance:underwrite", "insurance:claims", "insurance:jobs"),
     "guarantor": ("sink:read", "guarantee:read", "guarantee:manage", "guarantee:pay", "guarantee:jobs"),
     #: An enterprise, a village, a campus: it makes up for its own emissions.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.insurance.formulas.peril_model import log_linear, term_columns
+from services.insurance.formulas.peril_model import linear_sd, log_linear, term_columns
+from services.insurance.formulas.rating import modelled_rate
 from shared.artefacts import ArtefactError, sha256
 
 PARITY_TOLERANCE = 1e-9
@@ -39,26 +40,61 @@ class ServedModel:
         own = self.counts(covariates) * self.severities(covariates)
         return np.asarray(own / (self.counts(middle) * self.severities(middle)))
 
+    @property
+    def peril(self) -> str:
+        """What it is a model of."""
+        return str(self.document["peril"])
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The covariates it asks of a site."""
+        return tuple(self.document["reference"])
+
+    def rates(self, covariates: Mapping[str, npt.ArrayLike]) -> Array:
+        """Share of a site lost in a year."""
+        return modelled_rate(self.counts(covariates), self.severities(covariates), float(self.document["unit_size"]))
+
+    def log_sd(self, covariates: Mapping[str, npt.ArrayLike]) -> Array:
+        """Standard deviation of the logarithm of a rate from the error of the coefficients, both parts independent."""
+        parts = [
+            linear_sd(np.array(one["covariance"]), term_columns(one["terms"], covariates))
+            for one in (self.document["frequency"], self.document["severity"])
+        ]
+        return np.asarray(np.hypot(*parts))
+
     def _mean(self, part: str, covariates: Mapping[str, npt.ArrayLike]) -> Array:
         one = self.document[part]
         return log_linear(one["intercept"], one["coefficients"], term_columns(one["terms"], covariates))
 
 
 def load_peril_model(path: Path) -> ServedModel:
-    """Load a model; refuse one that is not finite or does not compute what training computed. Raises ArtefactError."""
+    """Load a model from a file; see `served_model`. Raises ArtefactError."""
     try:
         content = path.read_bytes()
         document = json.loads(content)
-        model = ServedModel(document, sha256(content))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path.name} is no peril model: {error!r}") from error
+    return served_model(document, sha256(content), path.name)
+
+
+def served_model(document: Mapping[str, Any], digest: str, name: str) -> ServedModel:
+    """Make a model ready; refuse one that is not finite or does not compute what training computed.
+
+    Raises ArtefactError.
+    """
+    try:
+        model = ServedModel(document, digest)
         for part in ("frequency", "severity"):
             one = document[part]
             if not all(math.isfinite(x) for x in (one["intercept"], *one["coefficients"])):
-                raise ArtefactError(f"{path.name}: a coefficient of the {part} is not finite")
+                raise ArtefactError(f"{name}: a coefficient of the {part} is not finite")
             if len(one["coefficients"]) != len(one["terms"]):
-                raise ArtefactError(f"{path.name}: the {part} has not one coefficient for each term")
+                raise ArtefactError(f"{name}: the {part} has not one coefficient for each term")
+            if not np.isfinite(np.array(one["covariance"], dtype=np.float64)).all():
+                raise ArtefactError(f"{name}: the covariance of the {part} is not finite")
         rows = document["parity"]
         if len(rows) < LEAST_PARITY_ROWS:
-            raise ArtefactError(f"{path.name} holds {len(rows)} parity rows, at least {LEAST_PARITY_ROWS} are needed")
+            raise ArtefactError(f"{name} holds {len(rows)} parity rows, at least {LEAST_PARITY_ROWS} are needed")
         covariates = {name: [row["covariates"][name] for row in rows] for name in document["reference"]}
         for quantity, found in (("count", model.counts(covariates)), ("severity", model.severities(covariates))):
             stated = np.array([row[quantity] for row in rows], dtype=np.float64)
@@ -66,8 +102,8 @@ def load_peril_model(path: Path) -> ServedModel:
             if wrong.any():
                 place = int(np.flatnonzero(wrong)[0])
                 raise ArtefactError(
-                    f"parity row {place} of {path.name}: {quantity} is {found[place]!r}, training had {stated[place]!r}"
+                    f"parity row {place} of {name}: {quantity} is {found[place]!r}, training had {stated[place]!r}"
                 )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path.name} is no peril model: {error!r}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{name} is no peril model: {error!r}") from error
     return model

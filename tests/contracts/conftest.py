@@ -16,6 +16,7 @@ from tests.credit import borrowers
 from tests.credit.cards import card, signed
 from tests.flows.people import People
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
+from tests.insurance import peril_models
 from tests.sink import compensation, test_landuse, test_plantings
 
 #: Whose resources each service keeps in this story.
@@ -53,6 +54,9 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     rows = f"{','.join(prescreens.REQUIRED)}\nFILE-1,cooperative,022,500000.00,36\n".encode()
     body(client("credit", databases["credit"], "officer", BANK).send("/v1/prescreens", rows), 202)
     body(client("credit", databases["credit"], "modeller", BANK).send("/v1/models?kind=scorecard", signed(card())), 201)
+    made = peril_models.signed(peril_models.document())
+    modeller = client("insurance", databases["insurance"], "modeller", INSURER)
+    body(modeller.send("/v1/models?kind=peril-fire", made), 201)
     rows = f"{','.join(bulk_pricing.REQUIRED)}\nPARCEL-1,youyu,1000.00,900.00\n".encode()
     body(client("insurance", databases["insurance"], "insurer", INSURER).send("/v1/pricings", rows), 202)
     # Two borrowers of one telephone, so that there is a group.
@@ -142,7 +146,13 @@ _LISTS = {
         "duty_id": "replacement-duties",
     },
     "credit": {"loan_id": "loans", "party_id": "parties", "prescreen_id": "prescreens", "model_id": "models"},
-    "insurance": {"cover_id": "covers", "policy_id": "policies", "claim_id": "claims", "pricing_id": "pricings"},
+    "insurance": {
+        "cover_id": "covers",
+        "policy_id": "policies",
+        "claim_id": "claims",
+        "pricing_id": "pricings",
+        "model_id": "models",
+    },
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
 }
 _ROLES = {"sink": "bureau", "credit": "officer", "insurance": "insurer", "guarantee": "guarantor"}

@@ -15,8 +15,9 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, exposures, policies, pricing
+from services.insurance.actions import PARAMETERS, exposures, models, policies, pricing
 from services.insurance.actions.reasons import COUNTIES
+from services.insurance.peril_model import ServedModel
 from services.insurance.tables import BulkPricing, BulkPricingBatch, Policy, latest_valuations
 from shared import bulk, clock, jobs, money, spreadsheets
 from shared.bulk import Json
@@ -175,17 +176,20 @@ def step_book(session: Session, job: Job) -> None:
     made = found(session, BulkPricing, job.id)
     batch = session.get_one(BulkPricingBatch, (job.id, int(job.cursor or 0)))
     p = PARAMETERS.at(date.fromisoformat(job.input["on"]))
-    results = [_again(session, number, UUID(policy_id), p) for number, policy_id, _ in batch.content]
+    priced_by = models.champions(session)
+    results = [_again(session, number, UUID(policy_id), p, priced_by) for number, policy_id, _ in batch.content]
     batch.results, batch.content = results, []
     _advance(session, job, made, batch.number, results, p)
 
 
-def _again(session: Session, number: int, policy_id: UUID, p: InForce) -> list[Any]:
+def _again(
+    session: Session, number: int, policy_id: UUID, p: InForce, priced_by: Mapping[str, ServedModel]
+) -> list[Any]:
     policy = found(session, Policy, policy_id)
     valuations = latest_valuations(session, (asset.asset_id for asset in policy.assets))
     sites = [exposures.valued_site(valuations[one.asset_id], one.sum_insured, p) for one in policy.assets]
     terms = pricing.Terms(deductible_share=float(policy.deductible))
-    price = pricing.price([site.insured for site in sites], p, pricing.Steps(), terms)
+    price = pricing.price([site.insured for site in sites], p, pricing.Steps(), terms, priced_by)
     change = price.annual_premium / policy.annual_premium - 1
     against = exposures.against(sites, policy.ends_on, p)
     return [number, str(policy.id), str(policy.sum_insured), str(policy.annual_premium), str(price.annual_premium),

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, capacity, policies, pricing, reasons
+from services.insurance.actions import PARAMETERS, capacity, models, policies, pricing, reasons
 from services.insurance.tables import (
     Cover,
     CoverAsset,
@@ -152,7 +152,7 @@ def _judge(
     steps = pricing.Steps()
     refusals, insured = _underwrite(session, cover, valuations, p, steps)
     if not refusals:
-        price = pricing.price(insured, p, steps)
+        price = pricing.price(insured, p, steps, models=models.champions(session))
         if agreed is None:
             refusals = _beyond_authority(price, insured, p)
             if refusals:

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, capacity, exposures, policies, pricing, reasons
+from services.insurance.actions import PARAMETERS, capacity, exposures, models, policies, pricing, reasons
 from services.insurance.formulas.fen import whole_fen
 from services.insurance.formulas.subsidy import endorsement_premium, largest_remainder
 from services.insurance.tables import (
@@ -77,7 +77,7 @@ def renew_policy(session: Session, policy_id: UUID, months: int, maker: str) -> 
     terms = pricing.Terms(
         deductible_share=float(policy.deductible), no_claims_years=years if policy.claimed == 0 else 0
     )
-    price = pricing.price([site.insured for site in sites], p, steps, terms)
+    price = pricing.price([site.insured for site in sites], p, steps, terms, models.champions(session))
     policy.expiry = policy.ends_on = expiry
     notice = timedelta(days=p["cancellation_notice_days"]["ordinary"])
     timers.put(session, "policy_notice", policy.id, policies.start_of(expiry - notice))

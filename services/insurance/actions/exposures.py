@@ -10,6 +10,7 @@ from uuid import UUID
 from services.insurance.actions import PARAMETERS, policies, pricing, reasons
 from services.insurance.formulas.rating import replanting_sum, units_sum
 from services.insurance.formulas.sum_insured import over_insured, sum_insured_limit
+from services.insurance.peril_model import ServedModel
 from services.insurance.tables import Valuation
 from shared import clock, money
 from shared.errors import InvalidError
@@ -33,7 +34,9 @@ class Site:
 
 
 def whatif(
-    request: Mapping[str, Any], valuations_of: Callable[[Iterable[UUID]], Mapping[UUID, Valuation]]
+    request: Mapping[str, Any],
+    valuations_of: Callable[[Iterable[UUID]], Mapping[UUID, Valuation]],
+    models: Mapping[str, ServedModel],
 ) -> dict[str, Any]:
     """Price what is asked as a quote would be; nothing is kept. Raises InvalidError."""
     p = PARAMETERS.at(clock.today())
@@ -41,7 +44,7 @@ def whatif(
     valuations = valuations_of(one["asset_id"] for one in request["forests"] if one["asset_id"])
     sites = [_site(number, one, request, valuations, p) for number, one in enumerate(request["forests"])]
     steps = pricing.Steps()
-    found = price_sites(sites, terms, request["term_months"], p, steps)
+    found = price_sites(sites, terms, request["term_months"], p, steps, models)
     quantile = request["quantile"] or p["insured_value_quantile"]
     return found | {
         "basis": request["basis"],
@@ -54,12 +57,13 @@ def whatif(
 
 
 def price_sites(
-    sites: Sequence[Site], terms: pricing.Terms, term_months: int, p: InForce, steps: pricing.Steps
-) -> dict[str, Any]:
+    sites: Sequence[Site], terms: pricing.Terms, term_months: int, p: InForce, steps: pricing.Steps,
+    models: Mapping[str, ServedModel],
+) -> dict[str, Any]:  # fmt: skip
     """Price some forests on one policy, with every reason why a quote would be refused."""
     refusals = against(sites, policies.expiry_of(clock.today(), term_months, p), p)
     insured = [site.insured for site in sites if site.insured.sum_insured > 0]
-    price = pricing.price(insured, p, steps, terms) if insured else None
+    price = pricing.price(insured, p, steps, terms, models) if insured else None
     return {
         "outcome": "refuse" if refusals else "quote",
         "reasons": refusals,

@@ -18,6 +18,7 @@ from services.insurance.formulas import premium as formulas
 from services.insurance.formulas import rating
 from services.insurance.formulas.subsidy import largest_remainder
 from services.insurance.formulas.sum_insured import sum_insured_limit
+from services.insurance.peril_model import ServedModel
 from services.insurance.tables import Valuation
 from shared import money
 from shared.events.sink import Peril
@@ -134,8 +135,8 @@ def insured_of(valuation: Valuation, sum_insured: Decimal) -> Insured:
 class Tariff:
     """The coefficients in force as arrays by peril, read once for however many forests."""
 
-    def __init__(self, p: InForce) -> None:
-        self.p = p
+    def __init__(self, p: InForce, models: Mapping[str, ServedModel] | None = None) -> None:
+        self.p, self.models = p, models or {}
         self.perils: list[Peril] = list(p["perils"])
         self.base, self.reference, self.exponent, self.mean, self.sd = (
             np.array([p[name][peril] for peril in self.perils])
@@ -308,9 +309,15 @@ def price_many(tariff: Tariff, sums: Array, scores: Array, relativities: Array, 
     )  # fmt: skip
 
 
-def price(insured: Sequence[Insured], p: InForce, steps: Steps, terms: Terms | None = None) -> Price:
-    """Price a year of cover of some forests on one policy, perils and forests taken as independent."""
-    tariff = Tariff(p)
+def price(
+    insured: Sequence[Insured], p: InForce, steps: Steps, terms: Terms | None = None,
+    models: Mapping[str, ServedModel] | None = None,
+) -> Price:  # fmt: skip
+    """Price a year of cover of some forests on one policy, perils and forests taken as independent.
+
+    `models` are those that price here, by peril; where none covers a site, the dated rates do.
+    """
+    tariff = Tariff(p, models)
     terms = terms or Terms(deductible_share=float(p["deductible_share"]))
     sums = np.array([money.fen(one.sum_insured) for one in insured], dtype=np.float64)
     rates, factors = _rates(tariff, insured, steps)
@@ -328,16 +335,22 @@ def price(insured: Sequence[Insured], p: InForce, steps: Steps, terms: Terms | N
 
 
 def _rates(tariff: Tariff, insured: Sequence[Insured], steps: Steps) -> tuple[Array, list[dict[str, Any]]]:
-    """Rate of each peril at each forest, and the factors behind it."""
+    """Rate of each peril at each forest, and what is behind it: a model that covers it, or the dated rates."""
     rows, shown = [], []
     for one in insured:
         scores = np.array(tariff.scores(one.hazards))
         base = formulas.peril_rate(tariff.base, scores, tariff.reference, tariff.exponent)
         names, values = tariff.relativities(one.species, one.traits)
-        rate = rating.site_rate(base, np.array(values).reshape(len(names), -1).T) if names else base
-        rows.append(rate)
+        rate = rating.site_rate(base, np.array(values).reshape(len(names), -1).T) if names else base.copy()
         for k, peril in enumerate(tariff.perils):
             of = f"{one.name}/{peril}"
+            model = tariff.models.get(peril)
+            uncovered = "" if model is None else _uncovered(model, one, tariff.p)
+            if model is not None and not uncovered:
+                behind = _modelled(model, one, of, steps)
+                rate[k] = behind["rate"]
+                shown.append({"forest": one.name, "peril": peril, "factors": {}} | behind)
+                continue
             steps.note(
                 "(I5)", "peril_rate", float(base[k]), of=of, base_rate=tariff.base[k], hazard_score=scores[k],
                 scored=one.hazards.get(peril) is not None, reference_score=tariff.reference[k],
@@ -346,14 +359,52 @@ def _rates(tariff: Tariff, insured: Sequence[Insured], steps: Steps) -> tuple[Ar
             of_factors: dict[str, Any] = {name: value[k] for name, value in zip(names, values, strict=True)}
             if names:
                 steps.note("(I126)", "site_rate", float(rate[k]), of=of, peril_rate=float(base[k]), **of_factors)
+            hazard = float(base[k] / tariff.base[k]) if tariff.base[k] else 1.0
             shown.append(
                 {
-                    "forest": one.name, "peril": peril, "source": "dated rates", "rate": float(rate[k]),
-                    "factors": {"base_rate": float(tariff.base[k]),
-                                "hazard": float(base[k] / tariff.base[k]) if tariff.base[k] else 1.0, **of_factors},
+                    "forest": one.name, "peril": peril, "rate": float(rate[k]),
+                    "source": f"dated rates: {uncovered or 'no model of this peril is served'}",
+                    "factors": {"base_rate": float(tariff.base[k]), "hazard": hazard, **of_factors},
+                    "model": None,
                 }
             )  # fmt: skip
+        rows.append(rate)
     return np.array(rows), shown
+
+
+def _uncovered(model: ServedModel, one: Insured, p: InForce) -> str:
+    """Why a model says nothing of a forest; empty where it does."""
+    region, own = model.document["region"], p["model_region"]
+    if region != own:
+        return f"the model is of {region}, not of {own}"
+    missing = [name for name in model.needs if name not in one.covariates]
+    return f"the model needs {', '.join(missing)}" if missing else ""
+
+
+def _modelled(model: ServedModel, one: Insured, of: str, steps: Steps) -> dict[str, Any]:
+    """A model's rate at a site with the interval of its coefficients and the band of its years."""
+    site = {name: np.array([one.covariates[name]]) for name in model.needs}
+    document, annual = model.document, model.document["annual"]
+    rate, size = float(model.rates(site)[0]), float(document["unit_size"])
+    count, severity, error = (float(x[0]) for x in (model.counts(site), model.severities(site), model.log_sd(site)))
+    told = {name: one.covariates[name] for name in model.needs}
+    steps.note("(I127)", "modelled_rate", rate, of=of, model=model.sha256, count=count, severity=severity,
+               unit_size=size, **told)  # fmt: skip
+    interval, band = rating.log_interval(rate, error), rating.log_interval(rate, float(annual["year_log_sd"]))
+    steps.note("(I128)", "log_interval", interval, of=of, rate=rate, log_sd=error)
+    return {
+        "rate": rate,
+        "source": f"{document['name']} version {document['version']}",
+        "model": {
+            "sha256": model.sha256, "note": document["note"], "count": f"{count:.8g}", "severity": f"{severity:.8g}",
+            "parameter_interval_90": [f"{edge:.10f}" for edge in interval],
+            "year_band_90": [f"{edge:.10f}" for edge in band],
+            "burning_cost_rate": f"{annual['burning_cost'] / size:.10f}",
+            "credibility": {
+                part: f"{document['credibility'][part]['mean_weight']:.4f}" for part in ("count", "severity")
+            },
+        },
+    }  # fmt: skip
 
 
 def _note_payments(

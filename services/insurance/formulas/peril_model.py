@@ -1,6 +1,6 @@
 """A peril model as data: rates from coefficients.
 
-docs/equations/insurance.md (I116)-(I117)
+docs/equations/insurance.md (I116)-(I117), (I134)
 
 x  covariates of a site by name      b  coefficients of the terms of a log-linear model
 """
@@ -49,3 +49,16 @@ def log_linear(intercept: float, coefficients: npt.ArrayLike, columns: npt.Array
     [1.0]
     """
     return np.asarray(np.exp(intercept + np.asarray(columns) @ np.asarray(coefficients)))
+
+
+def linear_sd(covariance: npt.ArrayLike, columns: npt.ArrayLike) -> Array:
+    """Eq. (I134): error of a linear predictor from its coefficients, √(z'Σz) with z = (1, columns). [-]
+
+    Source: delta method, textbook. Verified: no.
+
+    >>> linear_sd([[0.04, 0.0], [0.0, 0.01]], [[0.0], [1.0]]).round(6).tolist()
+    [0.2, 0.223607]
+    """
+    found = np.asarray(columns, dtype=np.float64)
+    z = np.concatenate([np.ones((len(found), 1)), found], axis=1)
+    return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", z, np.asarray(covariance, dtype=np.float64), z)))

@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from services.insurance.actions import exposures
+from services.insurance.actions.models import champions_for_question
 from services.insurance.schemas.prices import PriceRequest, PriceResponse
 from services.insurance.tables import latest_valuations
-from shared.web import Blueprint
+from shared.web import Blueprint, caller
 
 blp = Blueprint("insurance-prices", __name__, url_prefix="/v1", description="What cover would cost.")
 
@@ -21,4 +22,5 @@ def post_price(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     Keeps nothing and needs no Idempotency-Key. The price is made on the path of a quote; what the book already carries
     on a forest is not judged.
     """
-    return exposures.whatif(body, lambda ids: latest_valuations(session, list(ids)))
+    priced_by = champions_for_question(session, caller().institution)
+    return exposures.whatif(body, lambda ids: latest_valuations(session, list(ids)), priced_by)

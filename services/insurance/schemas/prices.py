@@ -95,6 +95,22 @@ class WaterfallStep(Base):
     coefficients = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
+class ModelledSchema(Base):
+    """What a peril model says of a site, and how sure it is."""
+
+    sha256 = fields.String(required=True)
+    note = fields.String(required=True)
+    count = fields.String(required=True, metadata={"description": "Losses of a unit in a year"})
+    severity = fields.String(required=True, metadata={"description": "Mean of a capped loss"})
+    parameter_interval_90 = fields.List(fields.String(), required=True)
+    year_band_90 = fields.List(fields.String(), required=True)
+    burning_cost_rate = fields.String(required=True, metadata={"description": "Of all its records, beside the model"})
+    credibility = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True,
+        metadata={"description": "Mean weight of own experience, of counts and of sizes"},
+    )  # fmt: skip
+
+
 class FactorSchema(Base):
     """Where the rate of a peril at a forest comes from."""
 
@@ -103,6 +119,7 @@ class FactorSchema(Base):
     source = fields.String(required=True, metadata={"description": "The peril model, or the dated rates"})
     rate = fields.String(required=True)
     factors = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    model = fields.Nested(ModelledSchema(), required=True, allow_none=True)
 
 
 class PricingSchema(Base):

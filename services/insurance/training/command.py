@@ -71,6 +71,8 @@ def document_of(model: PerilModel, panel: Panel, mapping: Mapping[str, Any], dig
         "region": mapping["region"],
         "peril": mapping["peril"],
         "unit": mapping.get("unit", "loss by unit of exposure"),
+        #: How much a unit of exposure can lose; without it a model ranks sites but prices none.
+        "unit_size": mapping.get("unit_size", 0),
         "frequency": _regression(model.frequency) | {"dispersion": model.dispersion},
         "severity": _regression(model.severity) | {"level": 1.0},
         "reference": {name: float(x[0]) for name, x in middle.items()},

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import genpareto
 
 from services.insurance.formulas.credibility import between_variance, credibility, credibility_premium, within_variance
-from services.insurance.formulas.peril_model import log_linear, term_columns
+from services.insurance.formulas.peril_model import linear_sd, log_linear, term_columns
 from services.insurance.training.panel import Array, Panel
 
 STRENGTH = {"frequency": 0.02, "severity": 1.0, "tweedie": 0.1}
@@ -37,9 +37,7 @@ class Regression:
 
     def log_sd(self, covariates: Mapping[str, Array]) -> Array:
         """Standard deviation of the logarithm of the mean, from the coefficients alone."""
-        columns = term_columns(self.terms, covariates)
-        z = np.column_stack([np.ones(len(columns)), columns])
-        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", z, self.covariance, z)))
+        return linear_sd(self.covariance, term_columns(self.terms, covariates))
 
 
 def terms_of(covariates: Mapping[str, Array], interactions: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
