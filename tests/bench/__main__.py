@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import consumer, covenants, database, events, http, sink
+from tests.bench import consumer, covenants, database, events, http, prices, sink
 from tests.bench.harness import Row, progress, write
 
 AREAS = {
@@ -20,6 +20,7 @@ AREAS = {
     "consumer": consumer.rows,
     "sink": sink.rows,
     "covenants": covenants.rows,
+    "prices": prices.rows,
 }
 FOLDER = Path("var/bench")
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +59,9 @@ def rows(postgres: EmbeddedPostgres) -> list[Row]:
         for asset in (ASSET, OTHER_ASSET):
             deliver("credit", database, valued(asset))
         with ExitStack() as stack:
-            load = stack.enter_context(_generator())
-            echo = stack.enter_context(_server("echo", {}))
-            credit = stack.enter_context(_server("credit", _environment(database)))
+            load = stack.enter_context(generator())
+            echo = stack.enter_context(server("echo", {}))
+            credit = stack.enter_context(server("credit", _environment(database)))
             return _rows(load, echo, credit)
     finally:
         database.dispose()
@@ -112,11 +112,22 @@ def _rows(load: "Load", echo: Server, credit: Server) -> list[Row]:
 
 
 def _request(body: dict[str, Any], role: str | None) -> bytes:
-    content = json.dumps(body).encode()
-    head = ["POST /v1/score HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    return request("/v1/score", json.dumps(body).encode(), token(role, BANK) if role else "")
+
+
+def request(path: str, content: bytes, bearer: str) -> bytes:
+    """A POST of JSON as it goes over the wire."""
+    head = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
     head += [f"Content-Length: {len(content)}"]
-    head += [f"Authorization: Bearer {token(role, BANK)}"] if role else []
+    head += [f"Authorization: Bearer {bearer}"] if bearer else []
     return "\r\n".join([*head, "", ""]).encode() + content
+
+
+def cpu_of(work: Callable[[], object]) -> float:
+    """CPU time of this process for a piece of work. [s]"""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
 
 
 def _environment(database: Database) -> dict[str, str]:
@@ -127,7 +138,8 @@ def _environment(database: Database) -> dict[str, str]:
 
 
 @contextmanager
-def _server(kind: str, environment: dict[str, str]) -> Iterator[Server]:
+def server(kind: str, environment: dict[str, str]) -> Iterator[Server]:
+    """A server in a process of its own: echo, or a service."""
     port = free_port()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -170,7 +182,8 @@ class Load:
 
 
 @contextmanager
-def _generator() -> Iterator[Load]:
+def generator() -> Iterator[Load]:
+    """The load generator, until the block ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

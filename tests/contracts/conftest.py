@@ -54,9 +54,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     rows = f"{','.join(prescreens.REQUIRED)}\nFILE-1,cooperative,022,500000.00,36\n".encode()
     body(client("credit", databases["credit"], "officer", BANK).send("/v1/prescreens", rows), 202)
     body(client("credit", databases["credit"], "modeller", BANK).send("/v1/models?kind=scorecard", signed(card())), 201)
-    made = peril_models.signed(peril_models.document())
-    modeller = client("insurance", databases["insurance"], "modeller", INSURER)
-    body(modeller.send("/v1/models?kind=peril-fire", made), 201)
+    peril_models.promoted(databases["insurance"], peril_models.signed(peril_models.document()))
     rows = f"{','.join(bulk_pricing.REQUIRED)}\nPARCEL-1,youyu,1000.00,900.00\n".encode()
     body(client("insurance", databases["insurance"], "insurer", INSURER).send("/v1/pricings", rows), 202)
     # Two borrowers of one telephone, so that there is a group.

@@ -156,5 +156,8 @@ def _layer(
         raise ValueError("a limit is not below 0")
     if not (np.all(np.asarray(insurer_share) > 0) and np.all(np.asarray(insurer_share) <= 1)):
         raise ValueError("the insurer's share is above 0 and at most 1")
-    start = np.minimum(np.maximum(f, d / kept) / whole, 1)
-    return whole, kept, start, np.maximum(np.minimum((d + ceiling) / kept / whole, 1), start)
+    begins = np.maximum(f, d / kept)
+    # Without such terms the layer is all of the loss at every site, which is computed once.
+    start = np.minimum(begins / whole, 1) if begins.any() else np.zeros(())
+    end = np.minimum((d + ceiling) / kept / whole, 1) if np.isfinite(ceiling).any() else np.ones(())
+    return whole, kept, start, np.maximum(end, start)

@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import exposures
+from services.insurance.actions import exposures, index_covers
 from services.insurance.actions.models import champions_for_question
-from services.insurance.schemas.prices import PriceRequest, PriceResponse
+from services.insurance.schemas.prices import IndexPriceRequest, IndexPriceResponse, PriceRequest, PriceResponse
 from services.insurance.tables import latest_valuations
 from shared.web import Blueprint, caller
 
@@ -24,3 +24,11 @@ def post_price(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     """
     priced_by = champions_for_question(session, caller().institution)
     return exposures.whatif(body, lambda ids: latest_valuations(session, list(ids)), priced_by)
+
+
+@blp.question("/index-price", scope="insurance:read")
+@blp.arguments(IndexPriceRequest())
+@blp.response(200, IndexPriceResponse())
+def post_index_price(session: Session, body: dict[str, Any]) -> dict[str, Any]:
+    """Price an index cover and show its basis risk before anybody buys it; keeps nothing."""
+    return index_covers.whatif(body)

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from services.insurance.actions.exposures import BASES, CLASSES
+from services.insurance.actions.index_covers import KINDS
 from services.insurance.actions.pricing import QUANTILES, SUBSIDIES
 from services.insurance.actions.reasons import COUNTIES, PERILS
 from services.insurance.schemas.common import StepSchema
@@ -157,6 +158,52 @@ class PriceResponse(Base):
     expected_annual_loss = Money(required=True, allow_none=True)
     pricing = fields.Nested(PricingSchema(), required=True, allow_none=True)
     forests = fields.List(fields.Nested(PricedForest()), required=True)
+    explanation = fields.List(fields.Nested(StepSchema()), required=True)
+    parameters_digest = fields.String(required=True)
+    unverified_parameters = Names(required=True)
+
+
+class IndexPriceRequest(Base):
+    """An index cover of one forest, or of the price of its units."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS))
+    limit = Money(required=True, metadata={"description": "Of a year"})
+    value = Money(load_default=None, metadata={"description": "What can be lost; an index on damage needs it"})
+    hazards = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(INSURED_PERILS)),
+        values=Quantity(places=8, maximum="1"),
+        load_default=dict,
+    )
+    target_t = Quantity(places=3, minimum="0.001", maximum="1000000000", load_default=None)
+    unit_price = Money(load_default=None, maximum="100000.00", metadata={"description": "Agreed, for a tonne"})
+    tonnes = Quantity(places=3, minimum="0.001", maximum="1000000000", load_default=None)
+    floor = Money(load_default=None, maximum="100000.00")
+    spot_price = Money(load_default=None, maximum="100000.00", metadata={"description": "The floor if not given"})
+
+
+class BasisRiskSchema(Base):
+    """How badly the index misses the loss."""
+
+    missed_loss_probability = fields.String(required=True)
+    false_payout_probability = fields.String(required=True)
+    uncovered_share = fields.String(required=True, allow_none=True, metadata={"description": "Null without any loss"})
+
+
+class IndexPriceResponse(Base):
+    """What an index cover pays for and costs, and its basis risk."""
+
+    kind = fields.String(required=True, metadata={"enum": list(KINDS)})
+    quantity_zh = fields.String(required=True)
+    quantity_en = fields.String(required=True)
+    limit = Money(required=True)
+    annual_premium = Money(required=True)
+    expected_payout = Money(required=True)
+    expected_loss = Money(required=True)
+    rate_on_line = fields.String(required=True)
+    market_line = fields.String(required=True, metadata={"description": "Plausible rate on line, never a tariff"})
+    basis_risk = fields.Nested(BasisRiskSchema(), required=True)
+    simulated_years = fields.Integer(required=True)
+    seed = fields.Integer(required=True)
     explanation = fields.List(fields.Nested(StepSchema()), required=True)
     parameters_digest = fields.String(required=True)
     unverified_parameters = Names(required=True)
