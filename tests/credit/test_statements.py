@@ -56,14 +56,14 @@ def question(*asset_ids: UUID) -> dict[str, object]:
     return {name: whole[name] for name in (*asked, "assets")}
 
 
-def test_an_application_takes_20_statements_and_one_commit(credit_db: Database) -> None:
+def test_an_application_takes_22_statements_and_one_commit(credit_db: Database) -> None:
     story = Story(credit_db)
     story.value()
     story.apply()
     with counted(credit_db.app) as asked:
         loan = story.apply(borrower_reference="FILE-2026-0002")
     assert loan["state"] == "structuring"
-    assert (len(asked.statements), asked.commits, asked.connections) == (20, 1, 1)
+    assert (len(asked.statements), asked.commits, asked.connections) == (22, 1, 1)
     assert sum(text.startswith("UPDATE") for text in asked.statements) == 1, "only the end of the audit chain moves"
 
 
@@ -71,6 +71,7 @@ def test_an_application_takes_20_statements_and_one_commit(credit_db: Database) 
 def test_a_question_about_forests_takes_one_statement(credit_db: Database, forests: int) -> None:
     story = Story(credit_db)
     story.tell(valued(ASSET), valued(OTHER_ASSET))
+    body(story.officer.post("/v1/score", question()))  # which card decides is remembered for some seconds
     with counted(credit_db.app) as asked:
         body(story.officer.post("/v1/score", question(*[ASSET, OTHER_ASSET][:forests])))
     assert (len(asked.statements), asked.commits, asked.connections) == (1, 0, 1)
@@ -78,6 +79,7 @@ def test_a_question_about_forests_takes_one_statement(credit_db: Database, fores
 
 def test_a_question_without_forests_takes_no_connection(credit_db: Database) -> None:
     story = Story(credit_db)
+    body(story.officer.post("/v1/score", question()))
     with counted(credit_db.app) as asked:
         body(story.officer.post("/v1/score", question()))
     assert (asked.statements, asked.commits, asked.connections) == ([], 0, 0)
