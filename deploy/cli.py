@@ -393,10 +393,61 @@ def credit_adopt(card: Path, key_file: Path | None, by: str, models: Path | None
     console.print(f"adopted {train_command.adopt(card, key, by, models or MODELS)}, signed by {by}")
 
 
-# -- the insurance service's models -----------------------------------------------------------------------------------
+# -- the guarantee service's placing of a queue -----------------------------------------------------------------------
 
 
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@heartwood.group("guarantee")
+def guarantee_group() -> None:
+    """Place a queue of loans with guarantors, and check that a placing holds."""
+
+
+@guarantee_group.command("allocate")
+@click.option("--queue", "queue_file", type=INPUT, required=True, help="The queue as JSON, see docs/guarantee.md.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="Where the certificate is written.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True)
+@click.option("--gap", type=click.FloatRange(0, 1), default=None, help="Stop at this gap; by the queue's size if not.")
+@click.option("--what-if", "changes", multiple=True,
+              help="Also under net_assets:-20, quota:50 or cut_off:GUARANTOR; may be given again.")  # fmt: skip
+def guarantee_allocate(
+    queue_file: Path, json_path: Path, seed: int, gap: float | None, changes: tuple[str, ...]
+) -> None:
+    """Place a queue within every limit, near the optimum, and write a certificate that says how near."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from services.guarantee.allocation.command import run
+
+    try:
+        told = run(queue_file, seed, gap, changes, lambda line: click.echo(line, err=True))
+    except ValueError as error:
+        _refuse(str(error))
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text(json.dumps(told, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
+    console.print(
+        f"{told['placed']} of {told['loans']} loans placed, value {told['value'] / 100:,.2f} CNY,"
+        f" at most {told['gap']:.4%} below the optimum: {json_path}",
+        soft_wrap=True,
+    )
+
+
+@guarantee_group.command("verify")
+@click.option("--queue", "queue_file", type=INPUT, required=True, help="The queue as JSON.")
+@click.option("--certificate", "certificate_file", type=INPUT, required=True, help="What allocate wrote.")
+def guarantee_verify(queue_file: Path, certificate_file: Path) -> None:
+    """Count a placing again, in whole fen and exact fractions, with code of its own."""
+    from services.guarantee.allocation.command import verify
+
+    found, told = verify(queue_file, certificate_file)
+    for fault in found[:20]:
+        console.print(Text(fault, style="red"), soft_wrap=True)
+    if found:
+        _refuse(f"the certificate does not hold: {len(found)} faults")
+    console.print(f"holds: value {told['value']} fen, bound {told['bound']} fen, gap {float(told['gap']):.4%}")
+
+
+# -- the insurance service's models -----------------------------------------------------------------------------------
 
 
 @heartwood.group("insurance")
