@@ -158,6 +158,9 @@ def test_a_policy_is_renewed_at_a_new_price_within_the_title(
     shown = changed(insurer, policy, "renewal", {"months": 12})
     assert shown["expiry"] == policies.months_later(before.expiry, 12).isoformat() == shown["ends_on"]
     assert Decimal(shown["annual_premium"]["amount"]) > before.annual_premium
+    # Renewed on its first day: a whole year costs the difference.
+    due = row(insurance_db, Endorsement).premium_change
+    assert before.annual_premium + due == Decimal(shown["annual_premium"]["amount"])
     assert published(insurance_db, PolicyEndorsed)[0].expiry.isoformat() == shown["expiry"]
     assert sum(map(Decimal, shown["premium_split"].values())) == Decimal(shown["annual_premium"]["amount"])
     soon = clock.today() + timedelta(days=900)
@@ -199,6 +202,16 @@ def test_a_missed_instalment_ends_the_cover_after_grace_and_notice(
     (lapsed,) = published(insurance_db, PolicyLapsed)
     assert (lapsed.reason, lapsed.ends_on) == ("non_payment", clock.today() + timedelta(days=10))
     assert row(insurance_db, Policy).state == "ending"
+
+
+def test_what_was_bound_before_parts_were_kept_goes_back_to_the_owner(
+    insurer: Client, insurance_db: Database, asset: UUID, loan: UUID
+) -> None:
+    policy = bound(insurance_db, asset, loan)
+    with insurance_db.sessions.begin() as session:
+        db.act_for(session, INSURER)
+        session.get_one(Policy, policy).premium_split = {}
+    assert changed(insurer, policy, "lapse", {"reason": "non_payment"})["return_split"] == {"owner": "0.00"}
 
 
 def test_what_is_given_back_goes_to_those_who_paid(

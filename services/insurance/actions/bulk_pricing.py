@@ -22,7 +22,7 @@ from services.insurance.tables import BulkPricing, BulkPricingBatch, Policy, lat
 from shared import bulk, clock, jobs, money, spreadsheets
 from shared.bulk import Json
 from shared.db import found, tenant
-from shared.errors import StateError
+from shared.errors import InvalidError, StateError
 from shared.jobs import Job
 from shared.parameters import InForce
 from shared.spreadsheets import cell_fault
@@ -164,6 +164,8 @@ def _priced(tariff: pricing.Tariff, rows: Sequence[Mapping[str, Any]]) -> list[l
 
 def start_book(session: Session, on: date, maker: str) -> BulkPricing:
     """Price every policy in force anew on the parameters in force on a day, beside what it pays."""
+    if not PARAMETERS.at(on).entries:
+        raise InvalidError(f"no rates are in force on {on}")
     ids = session.scalars(select(Policy.id).where(Policy.state == "in_force").order_by(Policy.id)).all()
     if not ids:
         raise StateError("no policy is in force")

@@ -46,16 +46,10 @@ def endorse_policy(session: Session, policy_id: UUID, sums: Mapping[UUID, Decima
     for asset_id, wanted in sums.items():
         assets[asset_id].sum_insured = wanted
     total = sum((asset.sum_insured for asset in policy.assets), Decimal(0))
-    start, end = policies.year_of(policy, clock.today())
-    days, left = (end - start).days, max((min(end, policy.expiry) - clock.today()).days, 0)
-    change = endorsement_premium(rate, money.fen(total) - money.fen(before), days, left)
-    due = whole_fen(change) if change >= 0 else -whole_fen(-change)
-    steps.note(
-        "(I71)", "endorsement_premium", due, rate=rate, sum_insured_change=total - before, days=days, days_left=left
-    )
     premium = money.from_fen(whole_fen(rate * money.fen(total)))
     policy.sum_insured = total
-    _endorse(session, policy, "revaluation", before, premium, money.from_fen(due), steps, maker)
+    due = _due(policy, rate, total - before, steps)
+    _endorse(session, policy, "revaluation", before, premium, due, steps, maker)
     return policy
 
 
@@ -81,11 +75,22 @@ def renew_policy(session: Session, policy_id: UUID, months: int, maker: str) -> 
     policy.expiry = policy.ends_on = expiry
     notice = timedelta(days=p["cancellation_notice_days"]["ordinary"])
     timers.put(session, "policy_notice", policy.id, policies.start_of(expiry - notice))
+    # From today on the new premium holds, so what is left of the year costs the difference.
+    due = _due(policy, 1.0, price.annual_premium - policy.annual_premium, steps)
     policy.owner_premium = price.owner_premium
     policy.premium_split = price.shown["split"]
-    # The year that runs is paid; the new premium is for those that follow.
-    _endorse(session, policy, "renewal", policy.sum_insured, price.annual_premium, policies.NOTHING, steps, maker)
+    _endorse(session, policy, "renewal", policy.sum_insured, price.annual_premium, due, steps, maker)
     return policy
+
+
+def _due(policy: Policy, rate: float, change: Decimal, steps: pricing.Steps) -> Decimal:
+    """What a change costs for the days left of the policy year; below 0 it is given back. [CNY]"""
+    start, end = policies.year_of(policy, clock.today())
+    days, left = (end - start).days, max((min(end, policy.expiry) - clock.today()).days, 0)
+    amount = endorsement_premium(rate, money.fen(change), days, left)
+    due = money.from_fen(whole_fen(amount) if amount >= 0 else -whole_fen(-amount))
+    steps.note("(I71)", "endorsement_premium", due, rate=rate, change=change, days=days, days_left=left)
+    return due
 
 
 def said(refusals: list[Reason]) -> str:

@@ -271,7 +271,8 @@ def _unearned(policy: Policy, ends_on: date) -> Decimal:
 def refunds(policy: Policy, returned: Decimal) -> dict[str, str]:
     """What is given back, to those who paid, by what each paid; the parts sum to it."""
     paid = {payer: money.fen(Decimal(part)) for payer, part in (policy.premium_split or {}).items()}
-    if sum(paid.values()) < money.fen(returned):
+    # What was bound before the parts were kept was paid by the owner.
+    if not paid or sum(paid.values()) < money.fen(returned):
         paid = {"owner": money.fen(policy.annual_premium)}
     parts = refund_split(money.fen(returned), list(paid.values()))
     return {payer: str(money.from_fen(part)) for payer, part in zip(paid, parts, strict=True)}
