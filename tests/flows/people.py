@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from shared import clock
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Client, Town, body
-from tests.sink.examples import asset_request
+from tests.sink.examples import asset_request, years_from_today
 
 #: What of each leg is held for a loan. A quote binds nobody: it lapses by itself.
 HELD = {
@@ -55,8 +55,9 @@ class People:
     # -- what ------------------------------------------------------------------------------------------------------
 
     def register_forests(self, count: int = 1, **changes: Any) -> list[str]:
-        """Register and value forests; returns their ids."""
-        rows = [asset_request(len(self.assets) + n, **changes) for n in range(count)]
+        """Register and value forests that were credited for three years; returns their ids."""
+        credited = {"crediting_from": years_from_today(-3).isoformat()} | changes
+        rows = [asset_request(len(self.assets) + n, **credited) for n in range(count)]
         made = []
         for row in rows:
             asset = body(self.bureau().post("/v1/assets", row), 201)

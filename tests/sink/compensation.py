@@ -26,7 +26,7 @@ def bureau(database: Database) -> Client:
 
 def issued(database: Database, sealed: Any, *tonnes: str) -> list[Asset]:
     """Forests with so many tonnes issued each."""
-    made = forests(database, sealed, len(tonnes), crediting_from=years_from_today(-3))
+    made = forests(database, sealed, len(tonnes), crediting_from=years_from_today(-5))
     with sealed(database.sessions, BUREAU) as session:
         for number, (asset, mass) in enumerate(zip(made, tonnes, strict=True)):
             until = clock.today() - timedelta(days=1)

@@ -15,7 +15,13 @@ from services.sink.actions.assets import OverlapError, import_assets, register_a
 from services.sink.actions.pledges import place_pledges
 from services.sink.actions.prices import decide_curve, propose_curve
 from services.sink.actions.reversals import Loss, report_county_reversal, report_reversal
-from services.sink.actions.units import OriginError, issue_credits, retire_credits
+from services.sink.actions.units import (
+    OriginError,
+    cancel_credits,
+    issue_credits,
+    retire_credits,
+    transfer_credits,
+)
 from services.sink.actions.valuations import Newcomer, NoMethodError, reproduce, request_valuation
 from services.sink.consumers import DOOR
 from services.sink.tables import Asset, Valuation
@@ -414,16 +420,69 @@ def issued(database: Database, sealed: Any, tonnes: str = "100") -> Asset:
     return read_asset(database, asset.id)
 
 
-def test_issuing_moves_units_out_of_the_forecast(sink_db: Database, sealed: Any) -> None:
+def test_issuing_moves_units_out_of_the_forecast_and_values_what_is_left(sink_db: Database, sealed: Any) -> None:
     asset = issued(sink_db, sealed)
-    (told,) = published(sink_db, CreditsIssued)
-    (valued,) = published(sink_db, CarbonAssetValued)
+    _, before, told, after = story(sink_db, asset.id)
+    assert isinstance(told, CreditsIssued)
     assert told.tonnes == asset.issued_tonnes == 100
-    assert asset.forecast_tonnes + asset.issued_tonnes == valued.units.free == asset.free_tonnes
+    assert (after.version, after.units.free) == (before.version + 1, asset.free_tonnes)
+    assert asset.free_tonnes == asset.forecast_tonnes + 100
+    # What was issued is not forecast a second time; the buffer's twelfth unit is the rounding's.
+    assert before.removals[0].mean - after.removals[0].mean == pytest.approx(Decimal(100), abs=1)
+    assert before.removals[1:] == after.removals[1:]
+
+
+def test_one_valuation_follows_what_moves_the_value_and_none_what_does_not(sink_db: Database, sealed: Any) -> None:
+    asset = issued(sink_db, sealed)
+    ten, told = Decimal(10), len(story(sink_db, asset.id))
+
+    def then(*names: str) -> None:
+        nonlocal told
+        happened = story(sink_db, asset.id)
+        assert [type(one).__name__ for one in happened[told:]] == list(names)
+        if names[-1:] == ("CarbonAssetValued",):
+            held = read_asset(sink_db, asset.id)
+            assert (happened[-1].version, happened[-1].units.free) == (held.valuation_version, held.free_tonnes)
+        told = len(happened)
+
     with sealed(sink_db.sessions, BUREAU) as session:
-        again = request_valuation(session, asset.id)
-    # What was verified is not forecast a second time.
-    assert again.removals[0]["mean"] < valued.removals[0].mean
+        retire_credits(session, asset.id, ten, "a meeting")
+    then("CreditsRetired", "CarbonAssetValued")
+    with sealed(sink_db.sessions, BUREAU) as session:
+        cancel_credits(session, asset.id, ten, "error of entry")
+    then("CreditsCancelled", "CarbonAssetValued")
+    with sealed(sink_db.sessions, BUREAU) as session:
+        transfer_credits(session, asset.id, ten, "Trader")
+    then("CreditsTransferred", "CarbonAssetValued")
+    # What others hold is no part of the forest's value.
+    with sealed(sink_db.sessions, BUREAU) as session:
+        transfer_credits(session, asset.id, ten, "Steelworks", "Trader")
+    then("CreditsTransferred")
+    with sealed(sink_db.sessions, BUREAU) as session:
+        retire_credits(session, asset.id, ten, "own emissions", "Steelworks")
+    then("CreditsRetired")
+    with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(ConflictError):
+        retire_credits(session, asset.id, Decimal(1000), "a meeting")
+    then()
+
+
+def test_units_are_used_even_where_the_forest_cannot_be_valued(
+    sink_db: Database, sealed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = issued(sink_db, sealed)
+    with sealed(sink_db.sessions, BUREAU) as session:
+        # A kind that no method values without a measurement: what a change of the methods can make of a forest.
+        session.get_one(Asset, asset.id).kind = "grassland"
+    with sealed(sink_db.sessions, BUREAU) as session:
+        retire_credits(session, asset.id, Decimal(10), "a meeting")
+    assert isinstance(story(sink_db, asset.id)[-1], CreditsRetired)
+    assert read_asset(sink_db, asset.id).valuation_version == 2
+    today = clock.today()
+    with sealed(sink_db.sessions, BUREAU) as session, pytest.raises(NoMethodError):
+        issue_credits(session, asset.id, "ccer:2", today, today, Decimal(1))
+    with sealed(sink_db.sessions, BUREAU) as session:
+        deeds = list(session.scalars(select(audit.AuditEntry.action).order_by(audit.AuditEntry.number)))
+    assert "leave_valuation" in deeds
 
 
 def test_an_origin_issues_once_and_a_vintage_once(sink_db: Database, sealed: Any) -> None:
@@ -434,7 +493,7 @@ def test_an_origin_issues_once_and_a_vintage_once(sink_db: Database, sealed: Any
             issue_credits(session, asset.id, "ccer:1", clock.today(), clock.today(), ten)
         with pytest.raises(ConflictError, match="vintage"):
             issue_credits(session, asset.id, "ccer:2", start, start, ten)
-        with pytest.raises(ConflictError, match="forecast"):
+        with pytest.raises(ConflictError, match="have grown"):
             issue_credits(session, asset.id, "ccer:2", clock.today(), clock.today(), Decimal(10**9))
         with pytest.raises(InvalidError, match="vintage"):
             issue_credits(session, asset.id, "ccer:2", clock.today(), clock.today() + timedelta(days=1), ten)
@@ -492,6 +551,7 @@ def test_the_audit_chain_of_a_busy_day_holds(sink_db: Database, sealed: Any) -> 
         assert audit.verify(session, BUREAU) is None
         deeds = list(session.scalars(select(audit.AuditEntry.action).order_by(audit.AuditEntry.number)))
     assert [deed for deed in deeds if "project" not in deed] == [
-        "register_asset", "value_asset", "issue_credits", "value_asset", "report_reversal", "cover_reversal",
+        "register_asset", "value_asset", "issue_credits", "value_asset", "value_asset", "report_reversal",
+        "cover_reversal",
     ]  # fmt: skip
     assert published(sink_db, PledgeReleased) == []

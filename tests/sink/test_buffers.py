@@ -1,6 +1,9 @@
 """The pooled buffer: every issuance gives to it, any loss takes from it, and the database counts it."""
 
 import importlib
+import os
+import threading
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,14 +13,15 @@ from sqlalchemy.exc import DBAPIError
 
 from services.sink.actions.reversals import Loss, report_reversal
 from services.sink.actions.units import issue_credits
-from services.sink.tables import Asset, BufferPool, ReplacementDuty
+from services.sink.tables import Asset, BufferPool, ReplacementDuty, Reversal
 from shared import clock, schema
+from shared.errors import RefusalError
 from shared.events.sink import CreditsCancelled
 from tests.conftest import Database, make_database
 from tests.harness import BUREAU, body, client, published
 from tests.sink.examples import facts, imported, read_asset, years_from_today
-from tests.sink.test_ledger import by_account, forest
-from tests.sink.test_register import insert, required
+from tests.sink.test_ledger import by_account, forest, issue
+from tests.sink.test_register import insert, required, undoing
 
 
 def issued(database: Database, sealed: Any, tonnes: int) -> Asset:
@@ -75,8 +79,8 @@ def test_a_small_loss_is_covered_by_what_the_forest_gave_and_touches_nobody_else
     sink_db: Database, sealed: Any
 ) -> None:
     burning, spared = issued(sink_db, sealed, 900), issued(sink_db, sealed, 90)
-    duty = lose(sink_db, sealed, burning, "0.02")
-    assert 0 < duty.buffer_tonnes < 100
+    duty = lose(sink_db, sealed, burning, undoing(sink_db, burning, 60))
+    assert duty.buffer_tonnes == 61
     assert duty.duty_tonnes == 0
     assert by_account(sink_db, spared)[0] == ("buffer", 10)
 
@@ -95,8 +99,8 @@ def test_what_a_forest_drew_from_the_pool_before_counts_against_it_when_it_is_ca
     sink_db: Database, sealed: Any
 ) -> None:
     careless, _ = issued(sink_db, sealed, 900), issued(sink_db, sealed, 900)
-    first = lose(sink_db, sealed, careless, "0.02")
-    assert 0 < first.buffer_tonnes < 100
+    first = lose(sink_db, sealed, careless, undoing(sink_db, careless, 60))
+    assert first.buffer_tonnes == 61
     second = lose(sink_db, sealed, careless, "1", avoidable=True)
     assert second.buffer_tonnes == 100 - first.buffer_tonnes
     assert pool(sink_db) == (100, 100)
@@ -119,7 +123,7 @@ def test_a_harvest_is_avoidable_and_a_fire_is_not_unless_the_report_says_so(
 def test_pools_of_programmes_and_registrars_are_apart(sink_db: Database, sealed: Any) -> None:
     issued(sink_db, sealed, 90)
     with sealed(sink_db.sessions, BUREAU) as session:
-        (gold,) = imported(session, [facts(700, programme="gold_standard", crediting_from=years_from_today(-3))])
+        (gold,) = imported(session, [facts(700, programme="gold_standard", crediting_from=years_from_today(-8))])
         issue_credits(session, gold.id, "gold", gold.crediting_from, clock.today(), Decimal(80))
     duty = lose(sink_db, sealed, gold, "1")
     assert (duty.buffer_tonnes, duty.duty_tonnes) == (20, 80)
@@ -167,3 +171,61 @@ def test_units_that_were_set_aside_before_make_the_pool(postgres: Any) -> None:
     finally:
         admin.dispose()
         database.dispose()
+
+
+def test_losses_and_issuances_that_race_for_one_pool_take_nothing_twice_and_never_wait_for_each_other(
+    sink_db: Database, sealed: Any
+) -> None:
+    clients, rounds = 8, int(os.environ.get("HEARTWOOD_STORM_ROUNDS", "3"))
+    assets = [forest(sink_db, sealed) for _ in range(clients)]
+    for asset in assets:
+        issue(sink_db, sealed, asset, 90)
+    start, failures, refused = threading.Barrier(clients), [], []  # type: ignore[var-annotated]
+
+    def storm(number: int) -> None:
+        start.wait(120)
+        for turn in range(rounds):
+            mine, other = assets[number], assets[(number + turn + 1) % clients]
+            try:
+                if (number + turn) % 2:
+                    with sealed(sink_db.sessions, BUREAU) as session:
+                        day = clock.today() - timedelta(days=1 + number + clients * turn)
+                        mint = Decimal(1 + number)
+                        issue_credits(session, mine.id, f"{mine.id} {turn}", day, day, mint)
+                else:
+                    with sealed(sink_db.sessions, BUREAU) as session:
+                        hit = [Loss(one.id, Decimal("0.6")) for one in {mine.id: mine, other.id: other}.values()]
+                        report_reversal(session, "fire", clock.today(), None, hit, avoidable=bool(turn % 2))
+            except RefusalError as refusal:
+                refused.append(refusal)
+            except BaseException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=storm, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    left, taken = pool(sink_db)
+    with sink_db.sessions() as session:
+        duties = list(session.scalars(select(ReplacementDuty)))
+        minted = session.scalar(text("SELECT sum(buffer_tonnes) FROM issuances"))
+        avoidable = dict(session.execute(select(Reversal.id, Reversal.avoidable)).tuples().all())
+        given = dict(session.execute(select(Asset.id, Asset.buffer_tonnes)).tuples().all())
+    assert duties
+    # What was given is in the pool or was taken, and each unit taken is named once.
+    assert left + taken == minted
+    assert taken == sum(duty.buffer_tonnes for duty in duties)
+    named = [serial for duty in duties for serial in duty.serials]
+    numbers = [n for one in named for n in range(*_range(one))]
+    assert len(numbers) == len(set(numbers)) == taken
+    for duty in duties:
+        assert duty.buffer_tonnes + duty.duty_tonnes == duty.reversed_tonnes
+        if avoidable[duty.reversal_id]:
+            assert duty.buffer_tonnes <= given[duty.asset_id]
+
+
+def _range(serials: str) -> tuple[int, int]:
+    first, last = serials.rpartition(":")[2].split("-")
+    return int(first), int(last) + 1

@@ -1,6 +1,7 @@
 """The ledger of units: it agrees with a small model whatever happens, with many at once, and against the grain."""
 
 import importlib
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -38,16 +39,16 @@ _places = count(100)
 
 
 def forest(database: Database, sealed: Any) -> Asset:
-    """A forest on ground of its own whose units of the last three years can be issued."""
+    """A forest on ground of its own whose growth of the last eight years can be issued: some 1,900 units."""
     with sealed(database.sessions, BUREAU) as session:
-        (asset,) = imported(session, [facts(next(_places), crediting_from=years_from_today(-3))])
+        (asset,) = imported(session, [facts(next(_places), crediting_from=years_from_today(-8))])
     in_a_project(database, sealed, [asset])
     return asset
 
 
 def issue(database: Database, sealed: Any, asset: Asset, tonnes: int, *, day: int = 0) -> UUID:
-    """Issue units for one day's vintage."""
-    vintage = asset.crediting_from + timedelta(days=day)
+    """Issue units for the vintage of a day so many days ago."""
+    vintage = clock.today() - timedelta(days=day)
     with sealed(database.sessions, BUREAU) as session:
         return issue_credits(session, asset.id, f"origin-{uuid4()}", vintage, vintage, Decimal(tonnes)).id
 
@@ -99,9 +100,8 @@ class Model:
     @property
     def free(self) -> Decimal:
         used = self.tonnes("pledged", "frozen", "enforced")
-        return (
-            self.forecast + sum(w[0] in ("free", "pledged", "frozen", "enforced") for w in self.units.values()) - used
-        )
+        standing = sum(where[0] in ("free", "pledged", "frozen", "enforced") for where in self.units.values())
+        return self.forecast + standing - used
 
     def move(self, serials: list[int], account: str, holder: str | None = None, pledge: UUID | None = None) -> None:
         for serial in serials:
@@ -118,7 +118,6 @@ class Model:
             self.liens[key] = (account, on_forecast - len(part))
             left = left[len(part) :]
         self.move(left, "free")
-        self.forecast -= tonnes
 
     def pledge(self, key: UUID, tonnes: Decimal) -> None:
         open_ = max(ZERO, self.forecast - sum((t for _, t in self.liens.values()), ZERO))
@@ -162,8 +161,6 @@ class Ledger(RuleBasedStateMachine):
     @rule(tonnes=small)
     def issue(self, tonnes: int) -> None:
         self.day += 1
-        if tonnes > self.model.forecast:
-            return
         issue(self.database, self.sealed, self.asset, tonnes, day=self.day)
         with self.database.sessions() as session:
             first, buffer = session.execute(
@@ -172,6 +169,9 @@ class Ledger(RuleBasedStateMachine):
         # A tenth of the whole is set aside: n + b = b / 0.1.
         assert buffer == -(-tonnes // 9)
         self.model.issue(first, tonnes, int(buffer))
+        # The valuation that follows takes them out of the forecast, and no more than the buffer's rounding beside them.
+        before, self.model.forecast = self.model.forecast, read_asset(self.database, self.asset.id).forecast_tonnes
+        assert before - tonnes - 1 <= self.model.forecast < before
 
     @rule(target=pledges, share=st.sampled_from(("0.1", "0.5", "0.97", "1", "1.001")), fraction=st.booleans())
     def pledge(self, share: str, fraction: bool) -> Any:
@@ -255,8 +255,8 @@ class Ledger(RuleBasedStateMachine):
         for account in ("retired", "cancelled", "transferred", "buffer"):
             assert getattr(asset, f"{account}_tonnes") == self.model.tonnes(account)
         assert asset.issued_tonnes == len(seen) - self.model.tonnes("buffer")
-        assert asset.free_tonnes == self.model.free
-        assert not asset.over_pledged
+        assert asset.free_tonnes == max(ZERO, self.model.free)
+        assert asset.over_pledged == (self.model.free < 0)
         with self.sealed(self.database.sessions, BANK) as session:
             for key in self.model.liens:
                 held = ledger.total(ledger.liens(session, asset, key))
@@ -264,13 +264,14 @@ class Ledger(RuleBasedStateMachine):
 
 
 def test_the_ledger_agrees_with_a_model_that_counts_every_tonne(sink_db: Database, sealed: Any) -> None:
+    asked = os.environ.get("HEARTWOOD_EXAMPLES")
     run_state_machine_as_test(
         lambda: Ledger(sink_db, sealed),
         settings=settings(
-            max_examples=12,
+            max_examples=int(asked or 12),
             stateful_step_count=18,
             deadline=None,
-            derandomize=True,
+            derandomize=asked is None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -19,7 +19,7 @@ from services.sink.actions.measuring import derive
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.surveys import Survey
 from services.sink.actions.valuations import derive as derive_value
-from services.sink.actions.valuations import live_stock, request_valuation
+from services.sink.actions.valuations import live_stock, request_valuation, start_level
 from services.sink.formulas import biomass, growth, measurement, stand, uncertainty
 from services.sink.tables import Asset, Measurement
 from shared import clock
@@ -488,11 +488,27 @@ def test_what_was_issued_is_not_issued_again_by_a_lower_measurement(
     now = read_asset(sink_db, asset.id)
     assert now.measured is not None
     level = float(now.measured["verified"]["stock"])
-    assert level == pytest.approx(float(before.results["stock"]), rel=0.03)
+    assert level == pytest.approx(start_level(json.loads(before.inputs)), abs=0.001)
     stocks = after.results
     # Half of the stand is gone on paper: all of it is to be regrown before the first new tonne.
     assert stocks["tonnes_gross_mean"][0] < before.results["tonnes_gross_mean"][0] / 4
     assert level > stocks["stock"]
+    sent |= {"origin": "CCER-2", "vintage_from": "2026-07-01", "vintage_to": clock.today().isoformat(), "tonnes": "1"}
+    assert "at most 0" in body(bureau.post("/v1/issuances", sent), 409)["errors"][0]["detail"]
+
+
+def test_a_measurement_values_the_forest_and_an_older_one_does_not(
+    sink_db: Database, sealed: Any, bureau: Client
+) -> None:
+    asset = pine(sink_db, sealed)
+    value(sink_db, sealed, asset)
+    measure(sink_db, sealed, asset, survey(asset, *volumes("38", "40", "42")))
+    (last, *_) = body(bureau.get(f"/v1/assets/{asset.id}/valuations"))["items"]
+    assert (last["version"], last["cause"]) == (2, "measurement")
+    assert json.loads(last["inputs"])["asset"]["measured"]["measurement"]
+    older = clock.today() - timedelta(days=400)
+    measure(sink_db, sealed, asset, survey(asset, *volumes("30", "31", "32"), day=older))
+    assert read_asset(sink_db, asset.id).valuation_version == 2
 
 
 def test_a_stock_above_what_is_plausible_is_flagged_and_one_below_is_not(sink_db: Database, sealed: Any) -> None:

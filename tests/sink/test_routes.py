@@ -11,7 +11,7 @@ from shared import jobs
 from shared.events.sink import AssetRegistered, CarbonAssetValued
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, INSURER, OTHER_BANK, Client, body, client, deliver, published
-from tests.sink.examples import accepted, asset_request, forests, square
+from tests.sink.examples import accepted, asset_request, forests, square, years_from_today
 
 CURVE = {
     "name": "autumn",
@@ -273,7 +273,7 @@ def test_a_bank_sees_its_own_pledges_and_everybody_the_sum(sink_db: Database, se
 
 
 def test_credits_are_issued_once_and_retired_for_a_reason(sink_db: Database, sealed: Any, bureau: Client) -> None:
-    (asset,) = forests(sink_db, sealed)
+    (asset,) = forests(sink_db, sealed, crediting_from=years_from_today(-3))
     today = asset.measured_on.isoformat()
     issue = {"asset_id": str(asset.id), "origin": "ccer:1", "vintage_from": today, "vintage_to": today, "tonnes": "5"}
     body(bureau.post("/v1/issuances", issue), 201)

@@ -338,10 +338,12 @@ def mint(session: Session, asset: Asset, issuance: Issuance) -> bool:
 
     A fraction of a tonne under a lien stays on the forecast. Says whether units came under a lien.
     """
+    # Read before a counter moves: whether more is spoken for than there is, is settled with the posting.
+    held = liens(session, asset)
     entry = Entry(session, asset, "issue", subject_id=issuance.id)
     units = entry.issue(issuance)
     units.to("buffer", whole(issuance.buffer_tonnes))
-    for line in liens(session, asset):
+    for line in held:
         count = min(units.count, whole(line.tonnes)) if line.first_serial is None else 0
         if count:
             entry.off_forecast(line, Decimal(count))

@@ -20,7 +20,7 @@ from services.sink.actions.ground import ground_parameters
 from services.sink.actions.measuring import CHAIN, ENGINE_VERSION, derive
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.surveys import Survey, check_result, check_survey
-from services.sink.actions.valuations import basis, inputs_of, own_asset, verified_level
+from services.sink.actions.valuations import basis, inputs_of, own_asset, start_level, value_again
 from services.sink.tables import Asset, Measurement, Reversal
 from shared import audit, clock
 from shared.errors import ConflictError, InvalidError
@@ -54,7 +54,7 @@ class MeasuredTwiceError(ConflictError):
 
 
 def take_measurement(session: Session, asset_id: UUID, survey: Survey) -> Measurement:
-    """Enter a measurement of an asset of the caller's register; the youngest one is what the next valuation uses."""
+    """Enter a measurement of an asset of the caller's register; the youngest one is what the asset is valued by."""
     asset = own_asset(session, asset_id)
     p = PARAMETERS.at(clock.today())
     check_survey(asset, survey, p)
@@ -105,6 +105,9 @@ def take_measurement(session: Session, asset_id: UUID, survey: Survey) -> Measur
         inputs_hash=row.inputs_hash,
     )
     session.flush()
+    if row.taken_up:
+        value_again(session, asset, "measurement", basis(session, asset.registrar))
+        session.flush()
     return row
 
 
@@ -226,10 +229,10 @@ def _take_up(
 
 
 def _verified(session: Session, asset: Asset) -> dict[str, str] | None:
-    """The level that issued credits stand on, if there are any: a new measurement does not move what was issued."""
+    """The level that growth is counted from once units are issued: a new measurement moves no level under them."""
     if not asset.issued_tonnes:
         return None
-    level = verified_level(inputs_of(asset, basis(session, asset.registrar)))
+    level = start_level(inputs_of(asset, basis(session, asset.registrar)))
     return {"on": asset.verified_on.isoformat(), "stock": format(level, ".3f")}
 
 

@@ -1,7 +1,12 @@
-"""Units after the forest: whole ones, issued by the programme for a vintage, then transferred, used or taken back."""
+"""Units after the forest: whole ones, issued by the programme for a vintage, then transferred, used or taken back.
+
+What moves units that a forest's value counts values it anew in the same transaction, so that no underwriter holds more
+than there is. An issuance is refused where the forest cannot be valued; units are used all the same, the valuation in
+force stands and the audit says why.
+"""
 
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -12,11 +17,20 @@ from services.sink.actions.assets import same_ground
 from services.sink.actions.certificates import liens_moved
 from services.sink.actions.ledger import Entry, whole
 from services.sink.actions.projects import demand_reductions, issued_for
-from services.sink.actions.valuations import own_asset
-from services.sink.formulas.issuance import buffer_beside
-from services.sink.tables import Asset, Issuance, Posting, Project, Retirement, latest_valuation
+from services.sink.actions.valuations import (
+    Basis,
+    Growth,
+    basis,
+    growth_by,
+    inputs_of,
+    own_asset,
+    value_again,
+    value_asset,
+)
+from services.sink.formulas.issuance import buffer_beside, credited_stock, issuable_units
+from services.sink.tables import LIENS, Asset, Issuance, Posting, Project, Retirement
 from shared import audit, clock, outbox
-from shared.errors import ConflictError, InvalidError
+from shared.errors import ConflictError, InvalidError, RefusalError
 from shared.events.sink import CreditsCancelled, CreditsIssued, CreditsRetired, CreditsTransferred
 from shared.ids import uuid7
 
@@ -36,10 +50,16 @@ class GroundError(ConflictError):
     kind, title = "ground-issued-before", "This ground has issued for this vintage already"
 
 
+class GrowthError(ConflictError):
+    """No unit without a tonne that has grown."""
+
+    kind, title = "not-grown", "Not so much has grown by the end of the vintage"
+
+
 def issue_credits(
     session: Session, asset_id: UUID, origin: str, vintage_from: date, vintage_to: date, tonnes: Decimal
 ) -> Issuance:
-    """Turn forecast units into issued ones for a vintage; growth of that vintage can be issued no more.
+    """Issue units for what has grown by the end of a vintage and no unit stands on yet; the forecast falls by them.
 
     `tonnes` go to the owner, or to the liens on the forecast by their rank; the buffer's part is minted beside them.
     """
@@ -49,15 +69,14 @@ def issue_credits(
     if session.scalar(
         select(Issuance.id).where(Issuance.registrar == asset.registrar, Issuance.origin == origin).limit(1)
     ):
-        raise OriginError(f"the origin {origin} has issued already")
-    if not asset.crediting_from <= vintage_from <= vintage_to <= min(clock.today(), asset.crediting_until):
-        raise InvalidError("a vintage lies between the start of crediting and today", errors=[_VINTAGE])
+        raise OriginError(f"the origin {origin} has issued already", errors=_at("/origin", "has issued already"))
+    _demand_vintage(asset, vintage_from, vintage_to)
     _demand_unissued_ground(session, asset, vintage_from, vintage_to)
-    if tonnes > asset.forecast_tonnes:
-        raise ConflictError(f"the forecast holds {asset.forecast_tonnes} t; {tonnes} t cannot be issued out of it")
     project = demand_reductions(session, asset, vintage_from, vintage_to)
-    valuation = latest_valuation(session, asset)
-    buffer = Decimal(int(buffer_beside(float(tonnes), float(valuation.buffer if valuation else 0))))
+    on = basis(session, asset.registrar)
+    growth, buffer_share = growth_by(inputs_of(asset, on), vintage_to), _buffer_share(asset, on)
+    _demand_grown(tonnes, growth, buffer_share, vintage_to)
+    buffer = Decimal(int(buffer_beside(float(tonnes), buffer_share)))
     first = (session.scalar(select(func.max(Issuance.last_serial))) or 0) + 1
     row = Issuance(
         id=uuid7(),
@@ -75,9 +94,8 @@ def issue_credits(
     )
     session.add(row)
     session.flush()
-    asset.forecast_tonnes -= tonnes
-    if vintage_to > asset.verified_on:
-        asset.verified_on, asset.verified_live_share = vintage_to, asset.live_share
+    stands_on = credited_stock(float(tonnes + buffer), growth.deduction, growth.leakage_share)
+    asset.credited_tonnes += Decimal(str(stands_on)).quantize(_TONNES, ROUND_CEILING)
     if ledger.mint(session, asset, row):
         liens_moved(session, asset)
     if project is not None:
@@ -94,6 +112,7 @@ def issue_credits(
         ),
     )
     audit.record(session, "issue_credits", asset.id, origin=origin, tonnes=str(tonnes), serials=row.serials)
+    value_asset(session, asset, "issuance", on)
     session.flush()
     return row
 
@@ -124,6 +143,7 @@ def retire_credits(
         ),
     )
     audit.record(session, "retire_credits", asset.id, retirement=str(row.id), tonnes=str(tonnes), serials=serials)
+    _value_what_is_left(session, asset, "retirement")
     session.flush()
     return row
 
@@ -148,6 +168,7 @@ def cancel_credits(
         ),
     )
     audit.record(session, "cancel_credits", asset.id, posting=str(entry.posting.id), serials=serials)
+    _value_what_is_left(session, asset, "cancellation")
     return entry.posting
 
 
@@ -155,7 +176,7 @@ def transfer_credits(session: Session, asset_id: UUID, tonnes: Decimal, to: str,
     """Write issued units over to another holder: the owner's free ones, another holder's, or a bank's enforced ones."""
     asset = own_asset(session, asset_id)
     if to == holder:
-        raise InvalidError("the units are with this holder already", errors=[{"pointer": "/to", "detail": "the same"}])
+        raise InvalidError("the units are with this holder already", errors=_at("/to", "the same"))
     entry = Entry(session, asset, "transfer", holder=to)
     _take(session, asset, entry, tonnes, holder, "transferred").to("transferred", holder=to)
     serials = entry.post()
@@ -166,6 +187,7 @@ def transfer_credits(session: Session, asset_id: UUID, tonnes: Decimal, to: str,
         ),
     )
     audit.record(session, "transfer_credits", asset.id, posting=str(entry.posting.id), to=to, serials=serials)
+    _value_what_is_left(session, asset, "transfer")
     return entry.posting
 
 
@@ -177,23 +199,69 @@ def _take(session: Session, asset: Asset, entry: Entry, tonnes: Decimal, holder:
         accounts = ("transferred", "enforced") if done == "transferred" else ("transferred",)
         held = ledger.blocks(session, asset, *accounts, holder=holder)
         if tonnes > ledger.total(held):
-            raise ledger.HolderError(f"{holder} holds {ledger.total(held)} t that can be {done}, not {tonnes} t")
+            detail = f"{holder} holds {ledger.total(held)} t that can be {done}, not {tonnes} t"
+            raise ledger.HolderError(detail, errors=_at("/tonnes", detail))
         return entry.take(held, whole(tonnes))
     standing = asset.issued_tonnes - asset.retired_tonnes - asset.cancelled_tonnes - asset.transferred_tonnes
     if tonnes > standing:
-        raise ConflictError(f"{standing} t are issued and not used up; a forecast cannot be {done}")
+        detail = f"{standing} t are issued and not used up; a forecast cannot be {done}"
+        raise ConflictError(detail, errors=_at("/tonnes", detail))
     held = ledger.blocks(session, asset, "free")
     free = min(ledger.total(held), asset.free_tonnes)
     if tonnes > free:
-        raise ConflictError(f"{free} t are free; the rest stands behind loans")
+        under = {line.account for line in ledger.liens(session, asset)}
+        named = " and ".join(account for account in LIENS if account in under)
+        detail = f"{free} t are free; the rest is {named} behind loans, and goes nowhere without the bank"
+        raise ConflictError(detail, errors=_at("/tonnes", detail))
     return entry.take(held, whole(tonnes))
+
+
+def _value_what_is_left(session: Session, asset: Asset, cause: str) -> None:
+    """Value a forest after units of it went; those of other holders are no part of its value."""
+    try:
+        value_again(session, asset, cause, basis(session, asset.registrar))
+    except RefusalError as refusal:
+        audit.record(session, "leave_valuation", asset.id, cause=cause, detail=refusal.detail)
+
+
+def _buffer_share(asset: Asset, on: Basis) -> float:
+    return float(on.p[f"buffer.{asset.programme}"])
+
+
+def _demand_grown(tonnes: Decimal, growth: Growth, buffer_share: float, vintage_to: date) -> None:
+    """Refuse more than has grown by the end of the vintage, after what was issued, the discount and the buffer."""
+    most = int(issuable_units(growth.removal, growth.deduction, buffer_share))
+    if tonnes > most:
+        detail = (
+            f"by {vintage_to} {max(0.0, growth.removal):.3f} t have grown beyond what was issued; after a discount of"
+            f" {growth.deduction:.4f} and a buffer of {buffer_share:.4f} that is {most} t, not {tonnes} t"
+        )
+        raise GrowthError(detail, errors=_at("/tonnes", f"at most {most}"))
 
 
 def _demand_whole(tonnes: Decimal) -> None:
     if tonnes != whole(tonnes) or tonnes <= 0:
-        raise InvalidError(
-            "/tonnes: issued units are whole tonnes", errors=[{"pointer": "/tonnes", "detail": "a whole number"}]
-        )
+        raise InvalidError("/tonnes: issued units are whole tonnes", errors=_at("/tonnes", "a whole number"))
+
+
+def _demand_vintage(asset: Asset, vintage_from: date, vintage_to: date) -> None:
+    """Refuse a vintage that lies outside of the crediting period, ends before it begins, or has not ended yet."""
+    wrong = None
+    if vintage_from < asset.crediting_from:
+        wrong = "/vintage_from", f"crediting began on {asset.crediting_from}"
+    elif vintage_to < vintage_from:
+        wrong = "/vintage_to", "a vintage ends after it began"
+    elif vintage_to > clock.today():
+        wrong = "/vintage_to", "lies in the future: what has not grown yet is not issued"
+    elif vintage_to > asset.crediting_until:
+        wrong = "/vintage_to", f"crediting ended on {asset.crediting_until}"
+    if wrong:
+        pointer, detail = wrong
+        raise InvalidError(f"{pointer}: no such vintage; {detail}", errors=_at(pointer, detail))
+
+
+def _at(pointer: str, detail: str) -> list[dict[str, str]]:
+    return [{"pointer": pointer, "detail": detail}]
 
 
 def _demand_unissued_ground(session: Session, asset: Asset, vintage_from: date, vintage_to: date) -> None:
@@ -202,7 +270,8 @@ def _demand_unissued_ground(session: Session, asset: Asset, vintage_from: date, 
         Issuance.vintage_from <= vintage_to, Issuance.vintage_to >= vintage_from
     )
     if session.scalar(overlapping.where(Issuance.asset_id == asset.id).limit(1)):
-        raise ConflictError("credits were issued for a part of this vintage already")
+        detail = "credits were issued for a part of this vintage already"
+        raise ConflictError(detail, errors=_at("/vintage_from", detail))
     near = select(Asset.geometry).where(
         Asset.id != asset.id,
         Asset.id.in_(overlapping),
@@ -215,7 +284,8 @@ def _demand_unissued_ground(session: Session, asset: Asset, vintage_from: date, 
     for stored in session.scalars(near):
         if same_ground(mine, geometry.stored_parcel(stored)):
             # Whose parcel it is, and where it lies, is nobody else's business.
-            raise GroundError("credits were issued for this vintage on ground that this parcel shares")
+            detail = "credits were issued for this vintage on ground that this parcel shares"
+            raise GroundError(detail, errors=_at("/vintage_from", detail))
 
 
 def _batch(session: Session, asset: Asset, project: Project | None, vintage_from: date, vintage_to: date) -> str:
@@ -226,4 +296,4 @@ def _batch(session: Session, asset: Asset, project: Project | None, vintage_from
     return f"{stem}-{before + 1:03d}"
 
 
-_VINTAGE = {"pointer": "/vintage_from", "detail": "outside of the crediting period, or in the future"}
+_TONNES = Decimal("0.001")

@@ -34,7 +34,9 @@ from services.sink.formulas.growth import (
 from services.sink.formulas.price import issued_value
 from services.sink.formulas.reversal import hazard_frequency
 from services.sink.formulas.stand import rainfall_ceiling, scale_to_ceiling, tabulated_volume, thinned_volume
-from services.sink.tables import Asset, Valuation
+from services.sink.formulas.uncertainty import effective_deduction
+from services.sink.formulas.valuation import net_removal
+from services.sink.tables import Asset, Valuation, latest_valuation
 from shared import audit, bulk, clock, money, outbox
 from shared.db import found, locked, table_of, tenant
 from shared.errors import ConflictError, ForbiddenError, RefusalError
@@ -188,6 +190,8 @@ def inputs_of(asset: Standing, on: Basis) -> dict[str, Any]:
 def _facts(asset: Standing) -> dict[str, Any]:
     return {
         "area_ha": _text(asset.area_ha),
+        # Only where units were issued, so that what was valued before comes out as it did.
+        **({"credited_t": _text(asset.credited_tonnes)} if asset.credited_tonnes else {}),
         "crown_cover": _text(asset.crown_cover),
         "hazards": dict(asset.hazards),
         "id": str(asset.id),
@@ -302,8 +306,9 @@ def _prospect(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[engine.T
     days = [date.fromisoformat(day) for day in inputs["verifications"]]
     stand = stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
     stocks = float(facts["live_share"]) * stand[:-1]
-    # What has grown since the last verification is still to be issued; what burned below it is to be regrown first.
-    owed = _verified_level(facts, float(stand[-1])) - float(stocks[0])
+    # What has grown beyond the issued units is still to be issued; what burned below them is to be regrown first.
+    level = _start_level(facts, float(stand[-1])) + float(facts.get("credited_t", 0))
+    owed = level - float(stocks[0])
     dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
     if not days:
         return {**dates, **_issued_only(facts, p, market_)}, None
@@ -317,7 +322,7 @@ def _prospect(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[engine.T
         leakage=p["ccer.leakage_share"] * np.maximum(0.0, stocks[1:] - stocks[0]),
         costs=[p["valuation.verification_cost"] * area / project_area] * len(days),
         growth_sigma=_measured(facts).get("growth_sigma") or p["growth.sigma"],
-        sampling_width=float(facts["sampling_uncertainty"] or p["uncertainty.planned_half_width"]),
+        sampling_width=_sampling_width(facts, p),
         model_sigma=_model_sigma(facts, p),
         event_frequency=hazard_frequency(
             p["reversal.frequency"],
@@ -382,18 +387,50 @@ def live_stock(inputs: Mapping[str, Any]) -> float:
 
 
 def verified_level(inputs: Mapping[str, Any]) -> float:
-    """Stock that an asset grows from to be issued anything. [tCO2e]"""
+    """Stock that an asset must have grown beyond to be issued anything. [tCO2e]"""
+    facts = inputs["asset"]
+    return start_level(inputs) + float(facts.get("credited_t", 0))
+
+
+def start_level(inputs: Mapping[str, Any]) -> float:
+    """Stock that the growth of an asset is counted from. [tCO2e]"""
     facts = inputs["asset"]
     stand = stand_stocks(facts, inputs["parameters"], [date.fromisoformat(facts["verified_on"])])
-    return _verified_level(facts, float(stand[0]))
+    return _start_level(facts, float(stand[0]))
 
 
-def _verified_level(facts: Mapping[str, Any], stand: float) -> float:
-    """The level of the last verification: carried over if credits stand on it, else what the curve says of the day."""
+def _start_level(facts: Mapping[str, Any], stand: float) -> float:
+    """Carried over a measurement if credits stand on it, else what the curve says of the day."""
     carried = _measured(facts).get("verified")
     if carried and carried["on"] == facts["verified_on"]:
         return float(carried["stock"])
     return float(facts["verified_live_share"]) * stand
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What an asset may be issued for."""
+
+    #: Net removal that the stock has reached and no issued unit stands on; negative where it fell below them. [tCO2e]
+    removal: float
+    #: Part of it lost to the discount for sampling error. [-]
+    deduction: float
+    #: Part of the growth of the stock that leaks. [-]
+    leakage_share: float
+
+
+def growth_by(inputs: Mapping[str, Any], day: date) -> Growth:
+    """What has grown by the end of a monitoring period; what stands no more today has not."""
+    facts, p = inputs["asset"], inputs["parameters"]
+    stand = stand_stocks(facts, p, [day, date.fromisoformat(inputs["as_of"])])
+    grown = float(facts["live_share"]) * float(stand.min()) - verified_level(inputs)
+    share = float(p["ccer.leakage_share"])
+    bounds, shares = p["uncertainty.discount"]["bounds"], p["uncertainty.discount"]["shares"]
+    return Growth(
+        removal=float(net_removal(grown, 0.0, 0.0, share * max(0.0, grown))),
+        deduction=float(effective_deduction(_sampling_width(facts, p), bounds, shares)),
+        leakage_share=share,
+    )
 
 
 def _measured(facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -471,6 +508,10 @@ def _shrub_stocks(facts: Mapping[str, Any], p: Mapping[str, Any], species: str, 
     return float(stock.sum())
 
 
+def _sampling_width(facts: Mapping[str, Any], p: Mapping[str, Any]) -> float:
+    return float(facts["sampling_uncertainty"] or p["uncertainty.planned_half_width"])
+
+
 def _model_sigma(facts: Mapping[str, Any], p: Mapping[str, Any]) -> float:
     if (told := _measured(facts).get("model_sigma")) is not None:
         return float(told)
@@ -504,6 +545,13 @@ def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuat
     row = enter_valuation(session, asset, cause, on)
     outbox.put(session, valued(asset, row))
     return row
+
+
+def value_again(session: Session, asset: Asset, cause: str, on: Basis) -> None:
+    """Value a locked asset after what was done to it, unless its value follows from none of that."""
+    latest = latest_valuation(session, asset)
+    if latest is None or json.loads(latest.inputs)["asset"] != _facts(asset):
+        value_asset(session, asset, cause, on)
 
 
 def enter_valuation(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:

@@ -40,6 +40,7 @@ class Asset(Versioned, Base):
         CheckConstraint(
             "transferred_tonnes >= 0 AND cancelled_tonnes >= 0 AND buffer_tonnes >= 0", name="ledger_not_negative"
         ),
+        CheckConstraint("credited_tonnes >= 0", name="credited"),
         CheckConstraint(
             "retired_tonnes + cancelled_tonnes + transferred_tonnes <= issued_tonnes", name="retired_were_issued"
         ),
@@ -98,9 +99,11 @@ class Asset(Versioned, Base):
     flags: Mapped[list[str]] = mapped_column(JSONB)
     #: Share of the stand alive after the reversals reported since its measurement.
     live_share: Mapped[RateColumn]
-    #: Growth up to this day has been issued or given up; what stood then is the level to grow from.
+    #: What stood on this day is the level that growth is counted from.
     verified_on: Mapped[date]
     verified_live_share: Mapped[RateColumn]
+    #: Growth above that level on which issued units stand, the buffer's and what the discounts took included.
+    credited_tonnes: Mapped[TonnesColumn] = mapped_column(server_default=text("0"), default=Decimal(0))
 
     valuation_version: Mapped[int]
     forecast_tonnes: Mapped[TonnesColumn]
