@@ -12,6 +12,8 @@ PROGRAMMES = ("ccer", "verra", "gold_standard")
 KINDS = ("forest", "grassland", "wetland")
 TITLE_KINDS = ("certificate", "contract", "approved_deed")
 SITE_CLASSES = ("good", "medium", "poor")
+#: What is done against a peril of nature, as the questionnaire of non-permanence asks.
+MITIGATIONS = ("none", "one_measure", "prevention_and_containment")
 _RULE = "eligibility_rule."
 #: Rules of the methodologies, in the order in which they stand in the file.
 RULES = tuple(name.removeprefix(_RULE) for name in PARAMETERS.entries if name.startswith(_RULE))

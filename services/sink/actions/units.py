@@ -17,13 +17,15 @@ from services.sink.actions.assets import same_ground
 from services.sink.actions.certificates import liens_moved
 from services.sink.actions.ledger import Entry, whole
 from services.sink.actions.projects import demand_reductions, issued_for
+from services.sink.actions.ratings import rating_in_force
 from services.sink.actions.valuations import (
-    Basis,
     Growth,
     basis,
+    buffer_share,
     growth_by,
     inputs_of,
     own_asset,
+    rated_above,
     value_again,
     value_asset,
 )
@@ -74,9 +76,10 @@ def issue_credits(
     _demand_unissued_ground(session, asset, vintage_from, vintage_to)
     project = demand_reductions(session, asset, vintage_from, vintage_to)
     on = basis(session, asset.registrar)
-    growth, buffer_share = growth_by(inputs_of(asset, on), vintage_to), _buffer_share(asset, on)
-    _demand_grown(tonnes, growth, buffer_share, vintage_to)
-    buffer = Decimal(int(buffer_beside(float(tonnes), buffer_share)))
+    growth, set_aside = growth_by(inputs_of(asset, on), vintage_to), buffer_share(asset, on.p)
+    _demand_grown(tonnes, growth, set_aside, vintage_to)
+    buffer = Decimal(int(buffer_beside(float(tonnes), set_aside)))
+    rating = rating_in_force(session, asset) if rated_above(asset, on.p) else None
     first = (session.scalar(select(func.max(Issuance.last_serial))) or 0) + 1
     row = Issuance(
         id=uuid7(),
@@ -87,6 +90,8 @@ def issue_credits(
         vintage_to=vintage_to,
         tonnes=tonnes,
         buffer_tonnes=buffer,
+        buffer_share=Decimal(str(set_aside)).quantize(Decimal("0.0001")),
+        rating_id=None if rating is None else rating.id,
         batch=_batch(session, asset, project, vintage_from, vintage_to),
         first_serial=first,
         last_serial=first + whole(tonnes + buffer) - 1,
@@ -224,17 +229,13 @@ def _value_what_is_left(session: Session, asset: Asset, cause: str) -> None:
         audit.record(session, "leave_valuation", asset.id, cause=cause, detail=refusal.detail)
 
 
-def _buffer_share(asset: Asset, on: Basis) -> float:
-    return float(on.p[f"buffer.{asset.programme}"])
-
-
-def _demand_grown(tonnes: Decimal, growth: Growth, buffer_share: float, vintage_to: date) -> None:
+def _demand_grown(tonnes: Decimal, growth: Growth, set_aside: float, vintage_to: date) -> None:
     """Refuse more than has grown by the end of the vintage, after what was issued, the discount and the buffer."""
-    most = int(issuable_units(growth.removal, growth.deduction, buffer_share))
+    most = int(issuable_units(growth.removal, growth.deduction, set_aside))
     if tonnes > most:
         detail = (
             f"by {vintage_to} {max(0.0, growth.removal):.3f} t have grown beyond what was issued; after a discount of"
-            f" {growth.deduction:.4f} and a buffer of {buffer_share:.4f} that is {most} t, not {tonnes} t"
+            f" {growth.deduction:.4f} and a buffer of {set_aside:.4f} that is {most} t, not {tonnes} t"
         )
         raise GrowthError(detail, errors=_at("/tonnes", f"at most {most}"))
 

@@ -178,7 +178,7 @@ def inputs_of(asset: Standing, on: Basis) -> dict[str, Any]:
     seed = int.from_bytes(hashlib.sha256(asset.id.bytes).digest()[:8], "big") >> 11
     return {
         "as_of": as_of.isoformat(),
-        "asset": _facts(asset),
+        "asset": _facts(asset, on.p),
         "market": on.market.as_json(),
         "parameters": on.coefficients(_parameter_names(asset, on.p)).values,
         # One seed for an asset's life: a new price or a fire moves its value, never the luck of the draw.
@@ -187,9 +187,21 @@ def inputs_of(asset: Standing, on: Basis) -> dict[str, Any]:
     }
 
 
-def _facts(asset: Standing) -> dict[str, Any]:
+def rated_above(asset: Standing, p: InForce) -> bool:
+    """Whether the rating in force asks for more than the programme's own share."""
+    return buffer_share(asset, p) > p[f"buffer.{asset.programme}"]
+
+
+def buffer_share(asset: Standing, p: InForce) -> float:
+    """Part of what is minted that goes into the buffer: the programme's, or the rating's where that is more. [-]"""
+    return max(float(p[f"buffer.{asset.programme}"]), float(asset.rated_share or 0))
+
+
+def _facts(asset: Standing, p: InForce) -> dict[str, Any]:
     return {
         "area_ha": _text(asset.area_ha),
+        # Only what a rating asks for beyond the programme, so that what was valued before comes out as it did.
+        **({"buffer_basis": "rating", "rated_share": _text(asset.rated_share)} if rated_above(asset, p) else {}),
         # Only where units were issued, so that what was valued before comes out as it did.
         **({"credited_t": _text(asset.credited_tonnes)} if asset.credited_tonnes else {}),
         "crown_cover": _text(asset.crown_cover),
@@ -329,7 +341,7 @@ def _prospect(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[engine.T
             [float(score) for _, score in sorted(facts["hazards"].items())],
             p["reversal.reference_hazard"],
         ),
-        buffer_share=p[f"buffer.{facts['programme']}"],
+        buffer_share=float(facts.get("rated_share") or p[f"buffer.{facts['programme']}"]),
         seed=inputs["seed"],
         issued_t=float(facts["issued_t"]),
     )
@@ -550,7 +562,7 @@ def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuat
 def value_again(session: Session, asset: Asset, cause: str, on: Basis) -> None:
     """Value a locked asset after what was done to it, unless its value follows from none of that."""
     latest = latest_valuation(session, asset)
-    if latest is None or json.loads(latest.inputs)["asset"] != _facts(asset):
+    if latest is None or json.loads(latest.inputs)["asset"] != _facts(asset, on.p):
         value_asset(session, asset, cause, on)
 
 

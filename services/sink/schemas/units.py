@@ -3,7 +3,7 @@
 from marshmallow import fields, validate
 
 from services.sink.actions.projects import PORTAL_STATES, STATES
-from services.sink.schemas.common import tonnes, units
+from services.sink.schemas.common import share, tonnes, units
 from services.sink.tables import ACCOUNTS, MOVES
 from shared.fields import Base, Moment, Names, PageQuery, Text, Versioned
 
@@ -62,6 +62,15 @@ class IssuanceResponse(Base):
     origin = fields.String(required=True)
     vintage_from = fields.Date(required=True)
     vintage_to = fields.Date(required=True)
+    buffer_share = share(required=True, allow_none=True)
+    buffer_basis = fields.String(
+        required=True,
+        metadata={
+            "enum": ["rating", "programme"],
+            "description": "The programme's default where no rating asks for more",
+        },
+    )
+    rating_id = fields.UUID(required=True, allow_none=True)
     buffer_tonnes = tonnes(required=True)
     tonnes = tonnes(required=True)
     batch = fields.String(required=True)

@@ -76,6 +76,7 @@ class ValuationResponse(Base):
     sensitivities = fields.List(fields.Nested(SensitivitySchema()), required=True)
     uncertainty_deduction = Quantity(places=8, required=True)
     buffer = Quantity(places=8, required=True)
+    buffer_basis = fields.String(required=True, metadata={"enum": ["rating", "programme"]})
     forecast_tonnes = tonnes(required=True)
     liquidity_haircut = Quantity(places=8, required=True)
     unverified_parameters = fields.List(fields.String(), required=True)

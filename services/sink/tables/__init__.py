@@ -22,6 +22,7 @@ from services.sink.tables.pledges import Pledge
 from services.sink.tables.price_histories import PriceHistory
 from services.sink.tables.prices import PriceCurve
 from services.sink.tables.projects import Project, ProjectStep
+from services.sink.tables.ratings import Rating
 from services.sink.tables.replacements import ReplacementDuty
 from services.sink.tables.reversals import Reversal
 from services.sink.tables.units import Issuance, Retirement, written
@@ -58,6 +59,7 @@ __all__ = [
     "PriceHistory",
     "Project",
     "ProjectStep",
+    "Rating",
     "ReplacementDuty",
     "Retirement",
     "Reversal",

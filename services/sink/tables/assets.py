@@ -116,6 +116,8 @@ class Asset(Versioned, Base):
     cancelled_tonnes: Mapped[TonnesColumn] = mapped_column(server_default=text("0"), default=Decimal(0))
     #: Given to the pooled buffer by its issuances; no part of what was issued to the owner, nor the forest's any more.
     buffer_tonnes: Mapped[TonnesColumn] = mapped_column(server_default=text("0"), default=Decimal(0))
+    #: Part of what is minted that the rating in force gives to the buffer, where it asks for more than the programme.
+    rated_share: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
     project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"), index=True)
     over_pledged: Mapped[bool]
     #: Rank of the youngest pledge; ranks are given once.

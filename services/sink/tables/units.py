@@ -1,9 +1,10 @@
 """Units as they were issued and used up."""
 
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Numeric, String, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,6 +51,14 @@ class Issuance(Base):
     first_serial: Mapped[int] = mapped_column(BigInteger)
     last_serial: Mapped[int] = mapped_column(BigInteger)
     issued_at: Mapped[Moment]
+    #: Part of what was minted that went into the buffer, and the rating that said so; none where the programme did.
+    buffer_share: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
+    rating_id: Mapped[UUID | None] = mapped_column(ForeignKey("ratings.id"))
+
+    @property
+    def buffer_basis(self) -> str:
+        """Whose share the buffer got: the rating's, or by default that of the programme."""
+        return "programme" if self.rating_id is None else "rating"
 
     @property
     def serials(self) -> list[str]:

@@ -125,6 +125,11 @@ class Valuation(Base):
         """Part of the tonnes set aside for reversals. [-]"""
         return Decimal(str(self.results.get("buffer_share", 0)))
 
+    @property
+    def buffer_basis(self) -> str:
+        """Whose share that is: the rating's, or by default that of the programme."""
+        return json.loads(self.inputs)["asset"].get("buffer_basis", "programme")  # type: ignore[no-any-return]
+
 
 def latest_valuation(session: Session, asset: Asset) -> Valuation | None:
     """The valuation in force, if the asset was ever valued."""
