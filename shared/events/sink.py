@@ -252,6 +252,17 @@ class PledgeReduced(PledgeEvent):
 
 @declared
 @dataclass(frozen=True, kw_only=True)
+class TransferAgreed(PledgeEvent):
+    """The bank agreed that the registrar writes units that it took over over to somebody."""
+
+    pledge_id: UUID
+    consent_id: UUID
+    tonnes: Tonnes
+    to: str
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
 class PledgeEnforced(PledgeEvent):
     """The pledged units were taken over for the bank's account."""
 

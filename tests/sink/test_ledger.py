@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from services.sink.actions import ledger
+from services.sink.actions.consents import agree_to_transfer
 from services.sink.actions.pledges import (
     enforce_pledges,
     freeze_pledges,
@@ -303,6 +304,8 @@ def test_what_the_bank_took_over_on_the_forecast_is_the_banks_when_it_is_issued(
     issue(sink_db, sealed, asset, 27)
     assert by_account(sink_db, asset) == [("buffer", 3), ("enforced", 20), ("free", 7)]
     assert [block.holder for block in blocks(sink_db, asset)] == [None, BANK, None]
+    with sealed(sink_db.sessions, BANK) as session:
+        agree_to_transfer(session, taken.id, "officer", Decimal(8), "Steelworks")
     with sealed(sink_db.sessions, BUREAU) as session:
         transfer_credits(session, asset.id, Decimal(8), "Steelworks", BANK)
         retire_credits(session, asset.id, Decimal(8), "own emissions", "Steelworks")

@@ -112,6 +112,10 @@ class Entry:
             raise HolderError(f"{tonnes} t more than the account holds")
         return Units(self, taken)
 
+    def from_(self, account: str) -> bool:
+        """Whether anything was taken out of an account."""
+        return any(line.account == account and line.spends for line in self._lines)
+
     def bring(
         self, block: tuple[UUID, int, int], account: str, holder: str | None, lien: tuple[UUID, int] | None
     ) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions import geometry, ledger
 from services.sink.actions.assets import same_ground
 from services.sink.actions.certificates import liens_moved
+from services.sink.actions.consents import demand_consent, use_consent
 from services.sink.actions.ledger import Entry, whole
 from services.sink.actions.projects import demand_reductions, issued_for
 from services.sink.actions.ratings import rating_in_force
@@ -178,13 +179,19 @@ def cancel_credits(
 
 
 def transfer_credits(session: Session, asset_id: UUID, tonnes: Decimal, to: str, holder: str | None = None) -> Posting:
-    """Write issued units over to another holder: the owner's free ones, another holder's, or a bank's enforced ones."""
+    """Write issued units over to another holder: the owner's free ones, another holder's, or a bank's enforced ones if
+    the bank agreed to just that.
+    """
     asset = own_asset(session, asset_id)
     if to == holder:
         raise InvalidError("the units are with this holder already", errors=_at("/to", "the same"))
     entry = Entry(session, asset, "transfer", holder=to)
-    _take(session, asset, entry, tonnes, holder, "transferred").to("transferred", holder=to)
+    taken = _take(session, asset, entry, tonnes, holder, "transferred")
+    consent = demand_consent(session, asset, holder, tonnes, to) if holder and entry.from_("enforced") else None
+    taken.to("transferred", holder=to)
     serials = entry.post()
+    if consent is not None:
+        use_consent(session, consent, entry.posting)
     outbox.put(
         session,
         CreditsTransferred(

@@ -6,8 +6,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.sink.actions import pledges, units
+from services.sink.actions import consents, pledges, units
 from services.sink.schemas.units import (
+    ConsentRequest,
+    ConsentResponse,
     IssuanceRequest,
     IssuanceResponse,
     PledgeQuery,
@@ -17,10 +19,10 @@ from services.sink.schemas.units import (
     RetirementResponse,
     UnitsQuery,
 )
-from services.sink.tables import Issuance, Pledge, Retirement
+from services.sink.tables import Consent, Issuance, Pledge, Retirement
 from shared.db import found
-from shared.fields import page_of
-from shared.web import Blueprint, page
+from shared.fields import PageQuery, page_of
+from shared.web import Blueprint, caller, page
 
 blp = Blueprint("units", __name__, url_prefix="/v1", description="Issued units, and who has a lien on them")
 
@@ -51,6 +53,22 @@ def get_pledge(session: Session, pledge_id: UUID) -> Pledge:
 def post_pledge_reduction(session: Session, body: dict[str, Any], pledge_id: UUID) -> Pledge:
     """Let go of a part of one of the caller's own liens."""
     return pledges.reduce_pledge(session, pledge_id, **body)
+
+
+@blp.command("POST", "/pledges/<uuid:pledge_id>/consents", scope="sink:pledge")
+@blp.arguments(ConsentRequest())
+@blp.response(201, ConsentResponse())
+def post_consent(session: Session, body: dict[str, Any], pledge_id: UUID) -> Consent:
+    """Agree that the registrar writes units, which the caller took over under its lien, over to somebody, once."""
+    return consents.agree_to_transfer(session, pledge_id, caller().subject, **body)
+
+
+@blp.query("/consents", scope="sink:read")
+@blp.arguments(PageQuery(), location="query")
+@blp.response(200, page_of(ConsentResponse(), "ConsentPage"))
+def get_consents(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List what the caller's bank agreed to, or what banks agreed to with the caller's register, newest first."""
+    return page(session, select(Consent), Consent.id, query)
 
 
 @blp.command("POST", "/issuances", scope="sink:register")

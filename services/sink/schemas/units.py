@@ -37,6 +37,26 @@ class ReductionRequest(Base):
     reason = Text(max_length=64, min_length=3, required=True)
 
 
+class ConsentRequest(Base):
+    """Which of the units that the bank took over may go, and to whom: exactly these."""
+
+    tonnes = units(required=True)
+    to = Text(max_length=120, min_length=2, required=True)
+
+
+class ConsentResponse(Base):
+    """A bank's consent, and the transfer that it served for."""
+
+    id = fields.UUID(required=True)
+    pledge_id = fields.UUID(required=True)
+    asset_id = fields.UUID(required=True)
+    institution = fields.String(required=True)
+    tonnes = tonnes(required=True)
+    to = fields.String(required=True)
+    given_at = Moment(required=True)
+    posting_id = fields.UUID(required=True, allow_none=True)
+
+
 class PledgeQuery(PageQuery):
     """Which pledges."""
 

@@ -10,6 +10,7 @@ from services.sink.tables.assets import Asset, locked_in_order
 from services.sink.tables.base import Base
 from services.sink.tables.buffers import BufferPool
 from services.sink.tables.certificates import Certificate
+from services.sink.tables.consents import Consent
 from services.sink.tables.eligibility import Evidence
 from services.sink.tables.footprints import Footprint
 from services.sink.tables.imports import AssetImport, AssetImportError, AssetImportParcel, AssetImportPiece
@@ -47,6 +48,7 @@ __all__ = [
     "Certificate",
     "CompensationOrder",
     "CompensationRetirement",
+    "Consent",
     "Evidence",
     "Footprint",
     "Issuance",
