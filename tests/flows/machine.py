@@ -422,7 +422,12 @@ class Machine(RuleBasedStateMachine):
             vintage = {name: project[name] for name in ("vintage_from", "vintage_to")}
             tonnes = {"tonnes": str(_down(asset.forecast_tonnes * Decimal(share) / 10, "1"))}
             origin = {"asset_id": asset_id, "origin": f"issue-{next(self.origins)}"}
-            self.post(self.people.bureau(), "/v1/issuances", origin | vintage | tonnes)
+            asked = self.post(self.people.bureau(), "/v1/issuance-proposals", origin | vintage | tonnes)
+            if asked.status_code == 201:
+                made = asked.get_json()
+                approver = self.town.client("sink", "bureau-approver", BUREAU)
+                seen = {"payload_hash": made["payload_hash"]}
+                self.post(approver, f"/v1/issuance-proposals/{made['id']}/approval", seen)
 
     # -- insurers and guarantors ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from shared import clock
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Client, Town, body
-from tests.sink.examples import asset_request, years_from_today
+from tests.sink.examples import asset_request, minted, years_from_today
 
 #: What of each leg is held for a loan. A quote binds nobody: it lapses by itself.
 HELD = {
@@ -94,7 +94,7 @@ class People:
         project = self.reductions(asset_id)
         vintage = {name: project[name] for name in ("vintage_from", "vintage_to")}
         given = {"asset_id": asset_id, "origin": origin, "tonnes": tonnes, **vintage}
-        return dict(body(self.bureau().post("/v1/issuances", given), 201))
+        return dict(body(minted(self.town.databases["sink"], given), 201))
 
     def set_profile(self, guarantor: str = GUARANTOR, version: int | None = None, **changes: Any) -> None:
         """Give a guarantor capacity in every county; without a version, the one in force is read first."""

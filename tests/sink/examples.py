@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from services.sink.actions.assets import AssetFacts, import_assets
 from services.sink.actions.projects import advance_project, enter_project
@@ -20,7 +21,7 @@ from shared.events.credit import LoanAccepted
 from shared.events.parts import PledgedAsset
 from shared.outbox import Outbox
 from tests.conftest import Database
-from tests.harness import BANK, BUREAU
+from tests.harness import BANK, BUREAU, body, client
 
 SIDE = 0.01  # degrees, about a kilometre
 
@@ -106,6 +107,16 @@ def in_a_project(database: Database, sealed: Any, assets: Sequence[Asset]) -> UU
         advance_project(session, project.id, "reductions_notice", today, "notice of the portal", start, today)
         advance_project(session, project.id, "reductions_registered", today, "decision of the registry")
         return project.id
+
+
+def minted(database: Database, sent: dict[str, Any], institution: str = BUREAU) -> TestResponse:
+    """Propose an issuance and have a second person approve it; the answer to the last that was asked."""
+    proposed = client("sink", database, "bureau", institution).post("/v1/issuance-proposals", sent)
+    if proposed.status_code != 201:
+        return proposed
+    made = body(proposed, 201)
+    approver = client("sink", database, "bureau-approver", institution)
+    return approver.post(f"/v1/issuance-proposals/{made['id']}/approval", {"payload_hash": made["payload_hash"]})
 
 
 def story(database: Database, asset_id: UUID) -> list[Any]:

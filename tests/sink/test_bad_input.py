@@ -15,7 +15,7 @@ from services.sink.tables import Asset
 from shared import clock
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, Client, body, client
-from tests.sink.examples import asset_request, read_asset, square
+from tests.sink.examples import asset_request, minted, read_asset, square
 from tests.sink.test_ledger import forest, issue, pledge
 
 
@@ -140,7 +140,7 @@ def test_units_that_cannot_be_issued_are_refused(sink_db: Database, sealed: Any,
 
     def wrong(pointer: str, **changes: Any) -> None:
         told = {name: str(value) for name, value in changes.items()}
-        refused(sink_db, bureau, "/v1/issuances", sent | told, pointer)
+        refused(sink_db, bureau, "/v1/issuance-proposals", sent | told, pointer)
 
     wrong("/vintage_to", vintage_to=today + day)
     wrong("/vintage_from", vintage_from=asset.crediting_from - day)
@@ -154,7 +154,7 @@ def test_units_that_cannot_be_issued_are_refused(sink_db: Database, sealed: Any,
         origin = session.scalar(text("SELECT origin FROM issuances"))
     wrong("/origin", origin=origin)
     before = rows(sink_db)
-    assert bureau.post("/v1/issuances", sent | {"asset_id": str(uuid4())}).status_code == 404
+    assert minted(sink_db, sent | {"asset_id": str(uuid4())}).status_code == 404
     assert rows(sink_db) == before
 
 

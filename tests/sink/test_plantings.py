@@ -16,7 +16,7 @@ from shared.errors import ConflictError
 from tests.conftest import Database
 from tests.harness import BUREAU, body
 from tests.sink.compensation import MEMBER, OTHER_MEMBER, bureau, member, tag
-from tests.sink.examples import asset_request, forests, square
+from tests.sink.examples import asset_request, forests, minted, square
 
 YEAR = clock.today().year
 
@@ -88,7 +88,7 @@ def test_no_column_of_a_planting_leads_to_an_issuance(sink_db: Database) -> None
         "vintage_to": f"{YEAR - 1}-12-31",
         "tonnes": "1",
     }
-    body(bureau(sink_db).post("/v1/issuances", issuance), 404)
+    body(minted(sink_db, issuance), 404)
     with sink_db.sessions() as session:
         assert session.query(Asset).count() == 0
 

@@ -10,7 +10,7 @@ from services.sink.tables import Asset
 from shared import clock
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, Client, body, client
-from tests.sink.examples import read_asset, story
+from tests.sink.examples import minted, read_asset, story
 from tests.sink.test_ledger import by_account, forest
 
 
@@ -33,17 +33,17 @@ def answers(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def issued(bureau: Client, asset: Asset, tonnes: str, origin: str, day: int = 0) -> dict[str, Any]:
+def issued(database: Database, asset: Asset, tonnes: str, origin: str, day: int = 0) -> dict[str, Any]:
     vintage = (clock.today() - timedelta(days=day)).isoformat()
     sent = {"asset_id": str(asset.id), "origin": origin, "tonnes": tonnes}
-    return dict(body(bureau.post("/v1/issuances", sent | {"vintage_from": vintage, "vintage_to": vintage}), 201))
+    return dict(body(minted(database, sent | {"vintage_from": vintage, "vintage_to": vintage}), 201))
 
 
 def test_an_issuance_gives_the_rated_share_to_the_buffer_and_says_by_what(
     sink_db: Database, sealed: Any, bureau: Client
 ) -> None:
     asset = forest(sink_db, sealed)
-    plain = issued(bureau, asset, "90", "1", day=1)
+    plain = issued(sink_db, asset, "90", "1", day=1)
     assert (plain["buffer_tonnes"], plain["buffer_share"], plain["buffer_basis"]) == ("10.000", "0.1000", "programme")
     assert plain["rating_id"] is None
     rated = body(bureau.post(f"/v1/assets/{asset.id}/ratings", answers()), 201)
@@ -52,7 +52,7 @@ def test_an_issuance_gives_the_rated_share_to_the_buffer_and_says_by_what(
     valued = story(sink_db, asset.id)[-1]
     # The forecast is what the owner gets of it.
     assert (valued.buffer, valued.version) == (Decimal("0.27"), 3)
-    kept = issued(bureau, asset, "73", "2")
+    kept = issued(sink_db, asset, "73", "2")
     assert (kept["buffer_tonnes"], kept["buffer_share"], kept["buffer_basis"]) == ("27.000", "0.2700", "rating")
     assert kept["rating_id"] == rated["id"]
     assert by_account(sink_db, asset) == [("buffer", 10), ("free", 90), ("buffer", 27), ("free", 73)]
@@ -72,7 +72,7 @@ def test_a_rating_below_the_programmes_share_lowers_nothing(sink_db: Database, s
     assert body(bureau.post(f"/v1/assets/{asset.id}/ratings", best), 201)["buffer_share"] == "0.1200"
     with sealed(sink_db.sessions, BUREAU) as session:
         session.get_one(Asset, asset.id).programme = "gold_standard"
-    assert issued(bureau, asset, "80", "1")["buffer_tonnes"] == "20.000"
+    assert issued(sink_db, asset, "80", "1")["buffer_tonnes"] == "20.000"
 
 
 def test_a_risk_too_great_for_any_buffer_leaves_nothing_to_issue(
@@ -85,7 +85,7 @@ def test_a_risk_too_great_for_any_buffer_leaves_nothing_to_issue(
     assert (story(sink_db, asset.id)[-1].removals[0].mean, read_asset(sink_db, asset.id).forecast_tonnes) == (0, 0)
     day = clock.today().isoformat()
     sent = {"asset_id": str(asset.id), "origin": "1", "tonnes": "1", "vintage_from": day, "vintage_to": day}
-    problem = body(bureau.post("/v1/issuances", sent), 409)
+    problem = body(minted(sink_db, sent), 409)
     assert problem["errors"][0]["pointer"] == "/tonnes"
     # What is mended is rated anew; the day's rating before stands.
     twice = bureau.post(f"/v1/assets/{asset.id}/ratings", answers())

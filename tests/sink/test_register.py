@@ -29,7 +29,7 @@ from shared.events.sink import (
 )
 from tests.conftest import Database, make_database
 from tests.harness import BANK, BUREAU, OTHER_BANK, Client, body, client, deliver, published
-from tests.sink.examples import accepted, forests, read_asset, years_from_today
+from tests.sink.examples import accepted, forests, minted, read_asset, years_from_today
 from tests.sink.test_consumers import after, defaulted
 from tests.sink.test_ledger import by_account, forest, issue, pledge
 
@@ -62,7 +62,7 @@ def test_a_project_passes_its_five_states_in_order_and_its_units_wait_for_the_fo
     start, today = asset.crediting_from, clock.today()
     units = {"asset_id": str(asset.id), "origin": "1", "vintage_from": start.isoformat()}
     units |= {"vintage_to": today.isoformat(), "tonnes": "9"}
-    assert body(bureau.post("/v1/issuances", units), 409)["type"].endswith("/project-state")
+    assert body(minted(sink_db, units), 409)["type"].endswith("/project-state")
     given = {"name": "Windbreaks", "portal_id": "A-77", "asset_ids": [str(asset.id)], "evidence": "portal notice"}
     project = body(bureau.post("/v1/projects", given | {"taken_on": today.isoformat()}), 201)
     assert (project["state"], project["portal_state"], project["portal_id"]) == ("notice", 1, "A-77")
@@ -79,11 +79,11 @@ def test_a_project_passes_its_five_states_in_order_and_its_units_wait_for_the_fo
     for number, one in enumerate(
         [step("registered"), step("reductions_notice", **period), step("reductions_registered")], 2
     ):
-        assert bureau.post("/v1/issuances", units).status_code == 409
+        assert minted(sink_db, units).status_code == 409
         project = body(bureau.post(path, one, If_Match=f'"v{project["version"]}"'), 201)
         assert project["portal_state"] == number
     assert bureau.post(path, step("issued"), If_Match='"v1"').status_code == 412
-    body(bureau.post("/v1/issuances", units), 201)
+    body(minted(sink_db, units), 201)
     project = body(bureau.get(f"/v1/projects/{project['id']}"))
     assert [one["state"] for one in project["steps"]] == [
         "notice", "registered", "reductions_notice", "reductions_registered", "issued",
@@ -130,15 +130,14 @@ def test_the_same_ground_issues_a_vintage_once_whoever_registered_it(sink_db: Da
             {"mine": mine.id, "theirs": theirs.id},
         )
     admin.dispose()
-    other = client("sink", sink_db, "bureau", "bureau-elsewhere")
     day = clock.today().isoformat()
     given = {"asset_id": str(theirs.id), "origin": "theirs", "vintage_from": day, "vintage_to": day, "tonnes": "5"}
-    refused = body(other.post("/v1/issuances", given), 409)
+    refused = body(minted(sink_db, given, "bureau-elsewhere"), 409)
     assert refused["type"].endswith("/ground-issued-before")
     assert BUREAU not in str(refused)
     assert str(mine.id) not in str(refused)
     before = (clock.today() - timedelta(days=1)).isoformat()
-    issued = body(other.post("/v1/issuances", given | {"vintage_from": before, "vintage_to": before}), 201)
+    issued = body(minted(sink_db, given | {"vintage_from": before, "vintage_to": before}, "bureau-elsewhere"), 201)
     # A pooled buffer of another programme, and a batch named after the forest.
     assert issued["batch"].startswith(f"VERRA-F{theirs.id.hex[-10:].upper()}-")
 
@@ -152,7 +151,7 @@ def test_every_answer_and_event_names_the_serials_and_a_unit_is_found_by_its_num
     asset = forest(sink_db, sealed)
     day = clock.today().isoformat()
     unit = {"asset_id": str(asset.id), "tonnes": "9"}
-    issued = body(bureau.post("/v1/issuances", {**unit, "origin": "1", "vintage_from": day, "vintage_to": day}), 201)
+    issued = body(minted(sink_db, {**unit, "origin": "1", "vintage_from": day, "vintage_to": day}), 201)
     assert (issued["tonnes"], issued["buffer_tonnes"]) == ("9.000", "1.000")
     first = issued["first_serial"]
     assert issued["serials"] == [f"{issued['batch']}:{first}-{first + 9}"]

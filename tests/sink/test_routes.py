@@ -11,7 +11,7 @@ from shared import jobs
 from shared.events.sink import AssetRegistered, CarbonAssetValued
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, INSURER, OTHER_BANK, Client, body, client, deliver, published
-from tests.sink.examples import accepted, asset_request, forests, square, years_from_today
+from tests.sink.examples import accepted, asset_request, forests, minted, square, years_from_today
 
 CURVE = {
     "name": "autumn",
@@ -169,7 +169,8 @@ def test_writing_needs_its_scope_and_a_token(sink_db: Database, sealed: Any, off
         "/v1/price-curves": CURVE,
         f"/v1/price-curves/{uuid4()}/approval": {"payload_hash": "0" * 64, "approve": True},
         "/v1/reversals": {"peril": "fire", "occurred_on": "2026-01-01", "county": "youyu", "severity": "0.5"},
-        "/v1/issuances": {},
+        "/v1/issuance-proposals": {},
+        f"/v1/issuance-proposals/{uuid4()}/approval": {},
         "/v1/retirements": {},
     }
     nobody = client("sink", sink_db)
@@ -276,8 +277,8 @@ def test_credits_are_issued_once_and_retired_for_a_reason(sink_db: Database, sea
     (asset,) = forests(sink_db, sealed, crediting_from=years_from_today(-3))
     today = asset.measured_on.isoformat()
     issue = {"asset_id": str(asset.id), "origin": "ccer:1", "vintage_from": today, "vintage_to": today, "tonnes": "5"}
-    body(bureau.post("/v1/issuances", issue), 201)
-    again = body(bureau.post("/v1/issuances", issue), 409)
+    body(minted(sink_db, issue), 201)
+    again = body(minted(sink_db, issue), 409)
     assert again["type"].endswith("/problems/issued-before")
     retire = {"asset_id": str(asset.id), "tonnes": "2", "reason": "winter sports meeting"}
     body(bureau.post("/v1/retirements", retire), 201)

@@ -7,6 +7,7 @@ force stands and the audit says why.
 
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -20,6 +21,7 @@ from services.sink.actions.ledger import Entry, whole
 from services.sink.actions.projects import demand_reductions, issued_for
 from services.sink.actions.ratings import rating_in_force
 from services.sink.actions.valuations import (
+    Basis,
     Growth,
     basis,
     buffer_share,
@@ -59,6 +61,33 @@ class GrowthError(ConflictError):
     kind, title = "not-grown", "Not so much has grown by the end of the vintage"
 
 
+class Issuable(NamedTuple):
+    """What an issuance rests on."""
+
+    asset: Asset
+    project: Project | None
+    on: Basis
+    growth: Growth
+
+
+def demand_issuable(
+    session: Session, asset_id: UUID, origin: str, vintage_from: date, vintage_to: date, tonnes: Decimal
+) -> Issuable:
+    """Lock an asset of the caller's register and refuse what cannot be issued for it."""
+    asset = own_asset(session, asset_id)
+    _demand_whole(tonnes)
+    before = select(Issuance.id).where(Issuance.registrar == asset.registrar, Issuance.origin == origin)
+    if session.scalar(before.limit(1)):
+        raise OriginError(f"the origin {origin} has issued already", errors=_at("/origin", "has issued already"))
+    _demand_vintage(asset, vintage_from, vintage_to)
+    _demand_unissued_ground(session, asset, vintage_from, vintage_to)
+    project = demand_reductions(session, asset, vintage_from, vintage_to)
+    on = basis(session, asset.registrar)
+    growth = growth_by(inputs_of(asset, on), vintage_to)
+    _demand_grown(tonnes, growth, buffer_share(asset, on.p), vintage_to)
+    return Issuable(asset, project, on, growth)
+
+
 def issue_credits(
     session: Session, asset_id: UUID, origin: str, vintage_from: date, vintage_to: date, tonnes: Decimal
 ) -> Issuance:
@@ -66,19 +95,9 @@ def issue_credits(
 
     `tonnes` go to the owner, or to the liens on the forecast by their rank; the buffer's part is minted beside them.
     """
-    asset = own_asset(session, asset_id)
     session.connection().exec_driver_sql(_ISSUANCE_LOCK)
-    _demand_whole(tonnes)
-    if session.scalar(
-        select(Issuance.id).where(Issuance.registrar == asset.registrar, Issuance.origin == origin).limit(1)
-    ):
-        raise OriginError(f"the origin {origin} has issued already", errors=_at("/origin", "has issued already"))
-    _demand_vintage(asset, vintage_from, vintage_to)
-    _demand_unissued_ground(session, asset, vintage_from, vintage_to)
-    project = demand_reductions(session, asset, vintage_from, vintage_to)
-    on = basis(session, asset.registrar)
-    growth, set_aside = growth_by(inputs_of(asset, on), vintage_to), buffer_share(asset, on.p)
-    _demand_grown(tonnes, growth, set_aside, vintage_to)
+    asset, project, on, growth = demand_issuable(session, asset_id, origin, vintage_from, vintage_to, tonnes)
+    set_aside = buffer_share(asset, on.p)
     buffer = Decimal(int(buffer_beside(float(tonnes), set_aside)))
     rating = rating_in_force(session, asset) if rated_above(asset, on.p) else None
     first = (session.scalar(select(func.max(Issuance.last_serial))) or 0) + 1

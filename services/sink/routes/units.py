@@ -6,20 +6,23 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.sink.actions import consents, pledges, units
+from services.sink.actions import consents, pledges, proposals, units
 from services.sink.schemas.units import (
     ConsentRequest,
     ConsentResponse,
+    DecisionRequest,
     IssuanceRequest,
     IssuanceResponse,
     PledgeQuery,
     PledgeResponse,
+    ProposalResponse,
     ReductionRequest,
     RetirementRequest,
     RetirementResponse,
     UnitsQuery,
 )
 from services.sink.tables import Consent, Issuance, Pledge, Retirement
+from shared.approvals import Approval
 from shared.db import found
 from shared.fields import PageQuery, page_of
 from shared.web import Blueprint, caller, page
@@ -71,13 +74,38 @@ def get_consents(session: Session, query: dict[str, Any]) -> dict[str, Any]:
     return page(session, select(Consent), Consent.id, query)
 
 
-@blp.command("POST", "/issuances", scope="sink:register")
+@blp.command("POST", "/issuance-proposals", scope="sink:register")
 @blp.doc(responses={404: "NOT_FOUND"})
 @blp.arguments(IssuanceRequest())
+@blp.response(201, ProposalResponse())
+def post_issuance_proposal(session: Session, body: dict[str, Any]) -> Approval:
+    """Enter credits that the programme issued for a vintage; a second person has them minted."""
+    return proposals.propose_issuance(session, caller().subject, **body)
+
+
+@blp.query("/issuance-proposals", scope="sink:read")
+@blp.arguments(PageQuery(), location="query")
+@blp.response(200, page_of(ProposalResponse(), "ProposalPage"))
+def get_issuance_proposals(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List the caller's own issuances that wait for a second person, newest first."""
+    waiting = select(Approval).where(Approval.action == proposals.ACTION, Approval.state == "open")
+    return page(session, waiting, Approval.id, query)
+
+
+@blp.command("POST", "/issuance-proposals/<uuid:proposal_id>/approval", scope="sink:approve")
+@blp.arguments(DecisionRequest())
 @blp.response(201, IssuanceResponse())
-def post_issuance(session: Session, body: dict[str, Any]) -> Issuance:
-    """Enter credits that the programme issued for a vintage."""
-    return units.issue_credits(session, **body)
+def post_issuance_approval(session: Session, body: dict[str, Any], proposal_id: UUID) -> Issuance:
+    """Approve an issuance as a second person; its units are minted."""
+    return proposals.approve_issuance(session, proposal_id, body["payload_hash"], caller().subject)
+
+
+@blp.command("POST", "/issuance-proposals/<uuid:proposal_id>/rejection", scope="sink:approve")
+@blp.arguments(DecisionRequest())
+@blp.response(200, ProposalResponse())
+def post_issuance_rejection(session: Session, body: dict[str, Any], proposal_id: UUID) -> Approval:
+    """Reject an issuance as a second person; nothing is minted."""
+    return proposals.reject_issuance(session, proposal_id, body["payload_hash"], caller().subject)
 
 
 @blp.query("/issuances", scope="sink:read")

@@ -74,6 +74,23 @@ class IssuanceRequest(Base):
     tonnes = units(required=True, metadata={"description": "Whole units for the owner, after the buffer"})
 
 
+class ProposalResponse(Base):
+    """An issuance as it was entered; a second person decides on exactly what its hash names."""
+
+    id = fields.UUID(required=True, attribute="subject")
+    payload = fields.Dict(required=True)
+    payload_hash = fields.String(required=True)
+    proposed_by = fields.String(required=True, attribute="maker")
+    state = fields.String(required=True, metadata={"enum": ["open", "approved", "rejected", "superseded"]})
+    expires_at = Moment(required=True)
+
+
+class DecisionRequest(Base):
+    """What a second person saw."""
+
+    payload_hash = fields.String(required=True, validate=validate.Regexp(r"[0-9a-f]{64}\Z"))
+
+
 class IssuanceResponse(Base):
     """Credits issued for a vintage."""
 
