@@ -109,9 +109,12 @@ def found(session: Session, table: type[Row], key: Any) -> Row:
     return row
 
 
-def locked(session: Session, table: type[Row], key: Any) -> Row:
-    """Read and lock a row by its id; keep the promise of If-Match if the request made one."""
-    row = session.get(table, key, with_for_update=True, populate_existing=True)
+def locked(session: Session, table: type[Row], key: Any, *, referred: bool = False) -> Row:
+    """Read and lock a row by its id; keep the promise of If-Match if the request made one.
+
+    With `referred`, others may enter rows that refer to it meanwhile: what belongs to many is then no knot.
+    """
+    row = session.get(table, key, with_for_update={"key_share": True} if referred else True, populate_existing=True)
     if row is None:
         raise NotFoundError(f"no {table.__name__.lower()} has the id {key}")
     expected = session.info.pop("expected_version", None)

@@ -44,7 +44,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     town.pump()
     burnt, defaulted = people.lend(people.assets[0]), people.lend(people.assets[1])
     people.apply(people.assets[2])
-    people.issue(people.assets[0], "5", "ccer:1")
+    people.issue(people.assets[0], "600", "ccer:1")
+    people.propose(people.assets[1], "5", "ccer:waiting")
     _fire(people)
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
@@ -142,6 +143,7 @@ _LISTS = {
         "account_id": "zero-carbon-accounts",
         "project_id": "projects",
         "duty_id": "replacement-duties",
+        "proposal_id": "issuance-proposals",
     },
     "credit": {"loan_id": "loans", "party_id": "parties", "prescreen_id": "prescreens", "model_id": "models"},
     "insurance": {

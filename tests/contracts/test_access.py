@@ -36,13 +36,14 @@ LISTS = [
 #: Whoever holds the code of a certificate may see what it certifies.
 PUBLIC_IDS = {
     *("asset_id", "valuation_id", "curve_id", "history_id", "measurement_id", "planting_id", "project_id", "duty_id"),
-    "code",
+    *("code", "evidence_id"),
 }
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
     *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id", "prescreen_id"),
     "model_id",
     "pricing_id",
+    "proposal_id",
 }
 PUBLIC_LISTS = {
     *(("sink", name) for name in ("assets", "price-curves", "reversals", "issuances", "retirements", "plantings")),
@@ -167,6 +168,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "discharge": {},
     "entries": {"kind": "emission", "year": 2026, "tonnes": "1", "note": "counted"},
     "voiding": {"reason": "a slip"},
+    "consents": {"tonnes": "1", "to": "somebody"},
+    "issuance": {"payload_hash": "0" * 64},
+    "rejection": {"payload_hash": "0" * 64},
     "reduction": {"tonnes": "1", "reason": "repaid in part"},
     "certificate": {},
     "changes": {"employees": 3},

@@ -427,7 +427,7 @@ class Machine(RuleBasedStateMachine):
                 made = asked.get_json()
                 approver = self.town.client("sink", "bureau-approver", BUREAU)
                 seen = {"payload_hash": made["payload_hash"]}
-                self.post(approver, f"/v1/issuance-proposals/{made['id']}/approval", seen)
+                self.post(approver, f"/v1/issuance-proposals/{made['id']}/issuance", seen)
 
     # -- insurers and guarantors ---------------------------------------------------------------------------------------
 

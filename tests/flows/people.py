@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from shared import clock
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Client, Town, body
-from tests.sink.examples import asset_request, minted, years_from_today
+from tests.sink.examples import asset_request, years_from_today
 
 #: What of each leg is held for a loan. A quote binds nobody: it lapses by itself.
 HELD = {
@@ -90,11 +90,18 @@ class People:
         return dict(project)
 
     def issue(self, asset_id: str, tonnes: str, origin: str) -> dict[str, Any]:
-        """Issue units for the period whose reductions are registered."""
+        """Issue units for the period whose reductions are registered, with a second person."""
+        made = self.propose(asset_id, tonnes, origin)
+        approver = self.town.client("sink", "bureau-approver", BUREAU)
+        seen = {"payload_hash": made["payload_hash"]}
+        return dict(body(approver.post(f"/v1/issuance-proposals/{made['id']}/issuance", seen), 201))
+
+    def propose(self, asset_id: str, tonnes: str, origin: str) -> dict[str, Any]:
+        """Enter an issuance that waits for a second person."""
         project = self.reductions(asset_id)
         vintage = {name: project[name] for name in ("vintage_from", "vintage_to")}
         given = {"asset_id": asset_id, "origin": origin, "tonnes": tonnes, **vintage}
-        return dict(body(minted(self.town.databases["sink"], given), 201))
+        return dict(body(self.bureau().post("/v1/issuance-proposals", given), 201))
 
     def set_profile(self, guarantor: str = GUARANTOR, version: int | None = None, **changes: Any) -> None:
         """Give a guarantor capacity in every county; without a version, the one in force is read first."""

@@ -116,7 +116,7 @@ def minted(database: Database, sent: dict[str, Any], institution: str = BUREAU) 
         return proposed
     made = body(proposed, 201)
     approver = client("sink", database, "bureau-approver", institution)
-    return approver.post(f"/v1/issuance-proposals/{made['id']}/approval", {"payload_hash": made["payload_hash"]})
+    return approver.post(f"/v1/issuance-proposals/{made['id']}/issuance", {"payload_hash": made["payload_hash"]})
 
 
 def story(database: Database, asset_id: UUID) -> list[Any]:

@@ -429,7 +429,8 @@ def test_issuing_moves_units_out_of_the_forecast_and_values_what_is_left(sink_db
     assert asset.free_tonnes == asset.forecast_tonnes + 100
     # What was issued is not forecast a second time; the buffer's twelfth unit is the rounding's.
     assert before.removals[0].mean - after.removals[0].mean == pytest.approx(Decimal(100), abs=1)
-    assert before.removals[1:] == after.removals[1:]
+    later = [sum(one.mean for one in told.removals[1:]) for told in (before, after)]
+    assert later[0] == pytest.approx(later[1], rel=Decimal("0.001"))
 
 
 def test_one_valuation_follows_what_moves_the_value_and_none_what_does_not(sink_db: Database, sealed: Any) -> None:
@@ -546,7 +547,7 @@ def test_an_institution_enters_nothing_in_anothers_name(sink_db: Database, seale
 def test_the_audit_chain_of_a_busy_day_holds(sink_db: Database, sealed: Any) -> None:
     asset = issued(sink_db, sealed)
     with sealed(sink_db.sessions, BUREAU) as session:
-        report_reversal(session, "pest", clock.today(), None, [Loss(asset.id, Decimal("0.1"))])
+        report_reversal(session, "pest", clock.today(), None, [Loss(asset.id, Decimal("0.9"))])
     with sink_db.sessions() as session:
         assert audit.verify(session, BUREAU) is None
         deeds = list(session.scalars(select(audit.AuditEntry.action).order_by(audit.AuditEntry.number)))

@@ -3,13 +3,15 @@
 import importlib
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import create_engine, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from services.sink.actions.reversals import Loss, report_reversal
 from services.sink.actions.units import issue_credits
@@ -22,6 +24,9 @@ from tests.harness import BUREAU, body, client, published
 from tests.sink.examples import facts, imported, read_asset, years_from_today
 from tests.sink.test_ledger import by_account, forest, issue
 from tests.sink.test_register import insert, required, undoing
+
+#: How often a client that waited too long for a lock tries again.
+PATIENCE = 24
 
 
 def issued(database: Database, sealed: Any, tonnes: int) -> Asset:
@@ -173,10 +178,10 @@ def test_units_that_were_set_aside_before_make_the_pool(postgres: Any) -> None:
         database.dispose()
 
 
-def test_losses_and_issuances_that_race_for_one_pool_take_nothing_twice_and_never_wait_for_each_other(
+def test_losses_and_issuances_that_race_for_one_pool_take_nothing_twice_and_tie_no_knot(
     sink_db: Database, sealed: Any
 ) -> None:
-    clients, rounds = 8, int(os.environ.get("HEARTWOOD_STORM_ROUNDS", "3"))
+    clients, rounds = 6, int(os.environ.get("HEARTWOOD_STORM_ROUNDS", "2"))
     assets = [forest(sink_db, sealed) for _ in range(clients)]
     for asset in assets:
         issue(sink_db, sealed, asset, 90)
@@ -187,19 +192,21 @@ def test_losses_and_issuances_that_race_for_one_pool_take_nothing_twice_and_neve
         for turn in range(rounds):
             mine, other = assets[number], assets[(number + turn + 1) % clients]
             try:
-                if (number + turn) % 2:
-                    with sealed(sink_db.sessions, BUREAU) as session:
-                        day = clock.today() - timedelta(days=1 + number + clients * turn)
-                        mint = Decimal(1 + number)
-                        issue_credits(session, mine.id, f"{mine.id} {turn}", day, day, mint)
-                else:
-                    with sealed(sink_db.sessions, BUREAU) as session:
-                        hit = [Loss(one.id, Decimal("0.6")) for one in {mine.id: mine, other.id: other}.values()]
-                        report_reversal(session, "fire", clock.today(), None, hit, avoidable=bool(turn % 2))
+                patiently(mint if (number + turn) % 2 else burn, number, turn, mine, other)
             except RefusalError as refusal:
                 refused.append(refusal)
             except BaseException as error:
                 failures.append(error)
+
+    def mint(number: int, turn: int, mine: Asset, other: Asset) -> None:
+        with sealed(sink_db.sessions, BUREAU) as session:
+            day = clock.today() - timedelta(days=1 + number + clients * turn)
+            issue_credits(session, mine.id, f"{mine.id} {turn}", day, day, Decimal(1 + number))
+
+    def burn(number: int, turn: int, mine: Asset, other: Asset) -> None:
+        with sealed(sink_db.sessions, BUREAU) as session:
+            hit = [Loss(one.id, Decimal("0.6")) for one in {mine.id: mine, other.id: other}.values()]
+            report_reversal(session, "fire", clock.today(), None, hit, avoidable=bool(turn % 2))
 
     threads = [threading.Thread(target=storm, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -211,8 +218,8 @@ def test_losses_and_issuances_that_race_for_one_pool_take_nothing_twice_and_neve
     with sink_db.sessions() as session:
         duties = list(session.scalars(select(ReplacementDuty)))
         minted = session.scalar(text("SELECT sum(buffer_tonnes) FROM issuances"))
-        avoidable = dict(session.execute(select(Reversal.id, Reversal.avoidable)).tuples().all())
-        given = dict(session.execute(select(Asset.id, Asset.buffer_tonnes)).tuples().all())
+        avoidable = {one.id: one.avoidable for one in session.scalars(select(Reversal))}
+        given = {one.id: one.buffer_tonnes for one in session.scalars(select(Asset))}
     assert duties
     # What was given is in the pool or was taken, and each unit taken is named once.
     assert left + taken == minted
@@ -224,6 +231,17 @@ def test_losses_and_issuances_that_race_for_one_pool_take_nothing_twice_and_neve
         assert duty.buffer_tonnes + duty.duty_tonnes == duty.reversed_tonnes
         if avoidable[duty.reversal_id]:
             assert duty.buffer_tonnes <= given[duty.asset_id]
+
+
+def patiently(act: Callable[..., None], *given: Any) -> None:
+    """Try again where a queue was too long for the time that a statement waits, as the doors do; a knot is a fault."""
+    for _ in range(PATIENCE):
+        try:
+            return act(*given)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+    raise TimeoutError("the queue did not move")
 
 
 def _range(serials: str) -> tuple[int, int]:

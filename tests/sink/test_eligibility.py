@@ -5,8 +5,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from services.sink.actions.parameters import PARAMETERS, RULES
+from services.sink.tables import Evidence
 from shared import clock
 from tests.conftest import Database
 from tests.harness import BANK, BUREAU, Client, body, client
@@ -30,6 +32,14 @@ def registered(clerk: Client, **changes: Any) -> str:
 def evidence(rule: str, kind: str, **changes: Any) -> dict[str, Any]:
     given = {"rule": rule, "kind": kind, "reference": f"archive/{uuid4()}", "dated_on": "2021-06-01"}
     return given | {"finding": "supports"} | changes
+
+
+def confirmed(database: Database, clerk: Client, asset: str, recorded: dict[str, Any]) -> dict[str, Any]:
+    """Record evidence and have a second person confirm it."""
+    made = body(clerk.post(f"{asset}/evidence", recorded), 201)
+    approver = client("sink", database, "bureau-approver", BUREAU)
+    seen = {"payload_hash": made["payload_hash"], "approve": True}
+    return dict(body(approver.post(f"/v1/evidence/{made['id']}/approval", seen)))
 
 
 def statuses(clerk: Client, asset: str) -> dict[str, str]:
@@ -68,7 +78,7 @@ def test_with_all_evidence_it_is_a_persons_turn_and_nothing_says_that_it_conform
 ) -> None:
     asset = registered(bureau)
     for one in FULL:
-        body(bureau.post(f"{asset}/evidence", one), 201)
+        confirmed(sink_db, bureau, asset, one)
     answer = bureau.get(f"{asset}/eligibility")
     shown = body(answer)
     assert shown["answer"] == "for_review"
@@ -126,7 +136,7 @@ def test_evidence_decides_only_what_it_can(
 ) -> None:
     asset = registered(bureau)
     for one in recorded:
-        body(bureau.post(f"{asset}/evidence", {**one, "reference": str(uuid4())}), 201)
+        confirmed(sink_db, bureau, asset, {**one, "reference": str(uuid4())})
     assert judged(bureau, asset, rule) == expected
 
 
@@ -149,7 +159,7 @@ def test_facts_of_the_register_weigh_more_than_a_paper_that_supports(
 ) -> None:
     asset = registered(bureau, **changes)
     for one in FULL:
-        body(bureau.post(f"{asset}/evidence", {**one, "reference": str(uuid4())}), 201)
+        confirmed(sink_db, bureau, asset, {**one, "reference": str(uuid4())})
     assert judged(bureau, asset, rule) == expected
     answer = body(bureau.get(f"{asset}/eligibility"))["answer"]
     assert answer == ("obstacle" if expected[0] == "not_met" else "for_review")
@@ -199,6 +209,37 @@ def test_evidence_is_recorded_once_by_the_registrar_and_read_by_everybody(sink_d
     assert body(officer.get(f"{asset}/evidence"))["items"] == [made]
     assert officer.get(f"/v1/assets/{uuid4()}/eligibility").status_code == 404
     assert bureau.post(f"/v1/assets/{uuid4()}/evidence", one).status_code == 404
+
+
+def test_what_speaks_for_a_forest_waits_for_a_second_person_and_what_speaks_against_it_does_not(
+    sink_db: Database, bureau: Client
+) -> None:
+    asset = registered(bureau)
+    made = body(bureau.post(f"{asset}/evidence", evidence("E-d", "wetland_layer")), 201)
+    assert (made["state"], judged(bureau, asset, "E-d")) == ("recorded", ("unconfirmed", "evidence_unconfirmed"))
+    path, seen = f"/v1/evidence/{made['id']}/approval", {"payload_hash": made["payload_hash"], "approve": True}
+    assert bureau.post(path, seen).status_code == 403
+    approver = client("sink", sink_db, "bureau-approver", BUREAU)
+    assert approver.post(path, seen | {"payload_hash": "0" * 64}).status_code == 409
+    assert client("sink", sink_db, "bureau-approver", "bureau-elsewhere").post(path, seen).status_code == 403
+    assert body(approver.post(path, seen))["state"] == "confirmed"
+    assert judged(bureau, asset, "E-d") == ("met", "evidence_supports")
+    assert approver.post(path, seen).status_code == 409
+    against = body(bureau.post(f"{asset}/evidence", evidence("E-d", "land_survey", finding="contradicts")), 201)
+    assert judged(bureau, asset, "E-d") == ("manual_review", "evidence_mixed")
+    no = {"payload_hash": against["payload_hash"], "approve": False}
+    assert body(approver.post(f"/v1/evidence/{against['id']}/approval", no))["state"] == "rejected"
+    assert judged(bureau, asset, "E-d") == ("met", "evidence_supports")
+
+
+def test_the_recorder_confirms_nothing_even_with_both_roles(sink_db: Database, bureau: Client) -> None:
+    asset = registered(bureau)
+    made = body(bureau.post(f"{asset}/evidence", evidence("E-d", "wetland_layer")), 201)
+    with sink_db.sessions() as session:
+        recorder = session.scalars(select(Evidence.recorded_by)).one()
+    both = client("sink", sink_db, "bureau-approver", BUREAU, subject=recorder)
+    seen = {"payload_hash": made["payload_hash"], "approve": True}
+    assert "cannot approve it" in body(both.post(f"/v1/evidence/{made['id']}/approval", seen), 403)["detail"]
 
 
 def test_of_another_programme_no_rule_is_in_place(sink_db: Database, bureau: Client) -> None:

@@ -36,12 +36,12 @@ def test_an_issuance_is_minted_once_another_person_approved_just_that(
     (waiting,) = body(bureau.get("/v1/issuance-proposals"))["items"]
     assert waiting == made
     assert body(client("sink", sink_db, "officer", BANK).get("/v1/issuance-proposals"))["items"] == []
-    path, seen = f"/v1/issuance-proposals/{made['id']}/approval", {"payload_hash": made["payload_hash"]}
+    path, seen = f"/v1/issuance-proposals/{made['id']}/issuance", {"payload_hash": made["payload_hash"]}
     approver = client("sink", sink_db, "bureau-approver", BUREAU)
     assert bureau.post(path, seen).status_code == 403
     assert approver.post(path, {"payload_hash": "0" * 64}).status_code == 409
     other = client("sink", sink_db, "bureau-approver", "bureau-elsewhere")
-    assert other.post(path, seen).status_code == 409
+    assert other.post(path, seen).status_code == 404
     assert published(sink_db, CreditsIssued) == []
     issued = body(approver.post(path, seen), 201)
     assert (issued["tonnes"], issued["buffer_tonnes"]) == ("9.000", "1.000")
@@ -53,7 +53,7 @@ def test_the_maker_does_not_approve_even_with_both_roles(sink_db: Database, seal
     made = entered(bureau, forest(sink_db, sealed).id)
     both = client("sink", sink_db, "bureau-approver", BUREAU, subject=made["proposed_by"])
     seen = {"payload_hash": made["payload_hash"]}
-    refused = both.post(f"/v1/issuance-proposals/{made['id']}/approval", seen)
+    refused = both.post(f"/v1/issuance-proposals/{made['id']}/issuance", seen)
     assert "cannot approve it" in body(refused, 403)["detail"]
 
 
@@ -66,11 +66,11 @@ def test_what_was_rejected_or_expired_or_is_no_more_true_mints_nothing(
     seen = {"payload_hash": rejected["payload_hash"]}
     said = body(approver.post(f"/v1/issuance-proposals/{rejected['id']}/rejection", seen))
     assert said["state"] == "rejected"
-    assert approver.post(f"/v1/issuance-proposals/{rejected['id']}/approval", seen).status_code == 409
+    assert approver.post(f"/v1/issuance-proposals/{rejected['id']}/issuance", seen).status_code == 409
     with clock.travelled(timedelta(days=31)):
-        expired = approver.post(f"/v1/issuance-proposals/{late['id']}/approval", {"payload_hash": late["payload_hash"]})
+        expired = approver.post(f"/v1/issuance-proposals/{late['id']}/issuance", {"payload_hash": late["payload_hash"]})
     assert "expired" in body(expired, 409)["detail"]
-    path = "/v1/issuance-proposals/{id}/approval"
+    path = "/v1/issuance-proposals/{id}/issuance"
     body(approver.post(path.format(**first), {"payload_hash": first["payload_hash"]}), 201)
     # The vintage was issued for meanwhile: what was true when it was entered is looked at again.
     problem = body(approver.post(path.format(**twice), {"payload_hash": twice["payload_hash"]}), 409)

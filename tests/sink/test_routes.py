@@ -170,7 +170,7 @@ def test_writing_needs_its_scope_and_a_token(sink_db: Database, sealed: Any, off
         f"/v1/price-curves/{uuid4()}/approval": {"payload_hash": "0" * 64, "approve": True},
         "/v1/reversals": {"peril": "fire", "occurred_on": "2026-01-01", "county": "youyu", "severity": "0.5"},
         "/v1/issuance-proposals": {},
-        f"/v1/issuance-proposals/{uuid4()}/approval": {},
+        f"/v1/issuance-proposals/{uuid4()}/issuance": {},
         "/v1/retirements": {},
     }
     nobody = client("sink", sink_db)

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from services.sink.actions import geometry
 from services.sink.actions.geometry import M2_PER_HA, Parcel
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.valuations import Newcomer, basis, enter_reckoned, reckoned, species_shares
+from services.sink.actions.valuations import Newcomer, age_of, basis, enter_reckoned, reckoned, species_shares
 from services.sink.formulas.growth import locality_excess
 from services.sink.formulas.parcels import planting_density, tolerated_overlap
+from services.sink.formulas.stand import largest_volume
 from services.sink.tables import Asset, AssetImportParcel
 from services.sink.tables.base import EXTENT
 from shared import audit, bulk, clock, outbox
@@ -211,6 +212,8 @@ def _fault(facts: AssetFacts, parcel: Parcel, p: InForce) -> InvalidError | None
         return _invalid("/measured_on", "lies in the future")
     if facts.measured_on and facts.measured_on.year < facts.planted_year:
         return _invalid("/measured_on", "lies before the planting")
+    if (wrong := _impossible_volume(facts, p)) is not None:
+        return _invalid("/volume_m3_ha", wrong)
     if facts.owner and _IDENTITY_NUMBER.fullmatch(facts.owner):
         return _invalid("/owner", "looks like a person's identity number; give a key of your own files")
     if (facts.row_spacing_m is None) != (facts.plant_spacing_m is None):
@@ -224,6 +227,17 @@ def _fault(facts: AssetFacts, parcel: Parcel, p: InForce) -> InvalidError | None
     if facts.project_area_ha is not None and float(facts.project_area_ha) * M2_PER_HA < parcel.area_m2 * 0.999:
         return _invalid("/project_area_ha", "a project is no smaller than its parcel")
     return None
+
+
+def _impossible_volume(facts: AssetFacts, p: InForce) -> str | None:
+    """Why no stand of this age has this growing stock; what is only rare is flagged."""
+    if facts.volume_m3_ha is None:
+        return None
+    age = age_of({"planted_year": facts.planted_year}, facts.measured_on or clock.today())
+    most = float(largest_volume(age, p["measurement.largest_increment"]))
+    if float(facts.volume_m3_ha) <= most:
+        return None
+    return f"cannot stand at an age of {age:.1f} years; {most:.0f} m3/ha is the most"
 
 
 def _known_references(session: Session, references: Sequence[str], import_id: UUID | None) -> dict[str | None, Parcel]:
@@ -364,6 +378,8 @@ def _row(session: Session, facts: AssetFacts, parcel: Parcel, p: InForce) -> dic
         "live_share": Decimal(1),
         "verified_on": crediting_from,
         "verified_live_share": Decimal(1),
+        "credited_tonnes": Decimal(0),
+        "rated_share": None,
         "valuation_version": 0,
         "forecast_tonnes": Decimal(0),
         "pledged_tonnes": Decimal(0),

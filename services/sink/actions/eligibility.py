@@ -6,7 +6,7 @@ says that a project conforms: a person does, against the methodology itself.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -18,9 +18,9 @@ from services.sink.actions.geometry import stored_parcel
 from services.sink.actions.parameters import PARAMETERS, RULES, TITLE_KINDS
 from services.sink.actions.valuations import own_asset
 from services.sink.tables import Asset, Evidence
-from shared import audit, clock
-from shared.db import found
-from shared.errors import ConflictError, InvalidError
+from shared import approvals, audit, clock
+from shared.db import found, locked, tenant
+from shared.errors import ConflictError, ForbiddenError, InvalidError
 from shared.events.parts import Reason
 from shared.ids import uuid7
 from shared.parameters import InForce
@@ -42,7 +42,7 @@ class Judged:
     source: str
     verified: str
     evidence_kinds: Sequence[str]
-    #: met, not_met, manual_review or no_evidence
+    #: met, not_met, manual_review, unconfirmed or no_evidence
     status: str
     reason: Reason
     evidence: Sequence[Evidence]
@@ -63,6 +63,7 @@ class Eligibility:
 
 
 Verdict = tuple[str, Reason]
+_AT_ONCE = {("recorded", "contradicts"), ("recorded", "unclear")}
 
 
 def _because(code: str, zh: str, en: str) -> Reason:
@@ -108,9 +109,29 @@ def record_evidence(
         share=share,
         recorded_by=actor,
         recorded_at=clock.now(),
+        state="recorded",
     )
+    told = {name: None if (value := getattr(row, name)) is None else str(value) for name in _DECIDED_ON}
+    expires = clock.now() + timedelta(days=p["evidence.approval_days"])
+    row.payload_hash = approvals.ask(session, _ACTION, row.id, told, actor, expires).payload_hash
     session.add(row)
     audit.record(session, "record_evidence", asset.id, rule=rule, kind=kind, finding=finding)
+    session.flush()
+    return row
+
+
+_ACTION = "evidence"
+_DECIDED_ON = ("asset_id", "rule", "kind", "reference", "sha256", "dated_on", "finding", "share")
+
+
+def decide_evidence(session: Session, evidence_id: UUID, seen_hash: str, checker: str, approve: bool) -> Evidence:
+    """Confirm or reject recorded evidence as another person; only what was confirmed speaks for a forest."""
+    if found(session, Evidence, evidence_id).registrar != tenant(session):
+        raise ForbiddenError("only the registrar's own people decide on its evidence")
+    approvals.decide(session, _ACTION, evidence_id, seen_hash, checker, approve)
+    row = locked(session, Evidence, evidence_id)
+    row.state, row.decided_by = "confirmed" if approve else "rejected", checker
+    session.flush()
     return row
 
 
@@ -131,7 +152,12 @@ def eligibility(session: Session, asset_id: UUID) -> Eligibility:
 def _judge(rule: str, asset: Asset, evidence: Sequence[Evidence], p: InForce) -> Judged:
     name = f"eligibility_rule.{rule}"
     text, entry = p[name], p.entries[name]
-    status, reason = _JUDGES[rule](asset, evidence, p)
+    # What speaks against a forest counts at once; what speaks for it waits for a second person.
+    counted = [one for one in evidence if one.state == "confirmed" or (one.state, one.finding) in _AT_ONCE]
+    status, reason = _JUDGES[rule](asset, counted, p)
+    if status == "no_evidence" and any(one.state == "recorded" for one in evidence):
+        zh = "所录证据尚待第二人确认"
+        status, reason = "unconfirmed", _because("evidence_unconfirmed", zh, "a second person has yet to confirm it")
     return Judged(
         rule=rule,
         methodology=text["methodology"],
@@ -148,7 +174,7 @@ def _judge(rule: str, asset: Asset, evidence: Sequence[Evidence], p: InForce) ->
 
 def _answer(rules: Sequence[Judged]) -> Verdict:
     broken = [one.rule for one in rules if one.status == "not_met"]
-    missing = [one.rule for one in rules if one.status == "no_evidence"]
+    missing = [one.rule for one in rules if one.status in ("no_evidence", "unconfirmed")]
     if broken:
         named = ", ".join(broken)
         return "obstacle", _because("obstacle", f"不满足规则：{named}", f"rules not met: {named}")

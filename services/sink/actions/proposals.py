@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.sink.actions.parameters import PARAMETERS
@@ -11,6 +12,7 @@ from services.sink.actions.units import demand_issuable, issue_credits
 from services.sink.tables import Issuance
 from shared import approvals, audit, clock
 from shared.approvals import Approval
+from shared.errors import NotFoundError
 from shared.ids import uuid7
 
 ACTION = "issuance"
@@ -44,7 +46,7 @@ def propose_issuance(
 
 def approve_issuance(session: Session, proposal_id: UUID, seen_hash: str, checker: str) -> Issuance:
     """Approve a proposed issuance as another person, and mint its units."""
-    said = approvals.decide(session, ACTION, proposal_id, seen_hash, checker, True).payload
+    said = _decided(session, proposal_id, seen_hash, checker, approve=True).payload
     return issue_credits(
         session,
         UUID(said["asset_id"]),
@@ -57,6 +59,13 @@ def approve_issuance(session: Session, proposal_id: UUID, seen_hash: str, checke
 
 def reject_issuance(session: Session, proposal_id: UUID, seen_hash: str, checker: str) -> Approval:
     """Reject a proposed issuance as another person; nothing is minted."""
-    decided = approvals.decide(session, ACTION, proposal_id, seen_hash, checker, False)
+    decided = _decided(session, proposal_id, seen_hash, checker, approve=False)
     session.flush()
     return decided
+
+
+def _decided(session: Session, proposal_id: UUID, seen_hash: str, checker: str, *, approve: bool) -> Approval:
+    asked = select(Approval.id).where(Approval.action == ACTION, Approval.subject == proposal_id)
+    if session.scalar(asked.limit(1)) is None:
+        raise NotFoundError(f"no issuance proposal has the id {proposal_id}")
+    return approvals.decide(session, ACTION, proposal_id, seen_hash, checker, approve)

@@ -4,7 +4,7 @@ The buffer is pooled over a registrar's forests of one programme: each issuance 
 from it. A loss that care would have prevented takes no more than its forest gave; nobody else pays for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -29,10 +29,24 @@ from shared.ids import uuid7
 _POOL_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sink.pool'), hashtext(:pool))")
 
 
+def lock_pools(session: Session, assets: Iterable[Asset]) -> None:
+    """Let losses take from a pool one after the other; to be called before a loss tells of anything.
+
+    Cancelled units are told on the forests that gave them. Whoever has told of a forest and then waits for the pool
+    would keep the one who has the pool from telling of that forest.
+    """
+    issued = {f"{asset.registrar} {asset.programme}" for asset in assets if asset.issued_tonnes or asset.buffer_tonnes}
+    for pool in sorted(issued):
+        session.execute(_POOL_LOCK, {"pool": pool})
+
+
 def cover_reversal(
     session: Session, asset: Asset, reversal: Reversal, inputs: Mapping[str, Any]
 ) -> ReplacementDuty | None:
-    """Cancel pooled units for issued tonnes that stand no more; what the pool does not give is the registrar's duty."""
+    """Cancel pooled units for issued tonnes that stand no more; what the pool does not give is the registrar's duty.
+
+    The caller has the pool's lock.
+    """
     verified = select(func.max(Issuance.issued_at)).where(Issuance.asset_id == asset.id)
     duties = select(
         func.coalesce(func.sum(ReplacementDuty.buffer_tonnes), 0),
@@ -48,8 +62,6 @@ def cover_reversal(
     lost = Decimal(int(units_to_cover(float(undone), float(covered))))
     if not lost:
         return None
-    # Losses take from a pool one after the other.
-    session.execute(_POOL_LOCK, {"pool": f"{asset.registrar} {asset.programme}"})
     pool = select(BufferPool.tonnes).where(
         BufferPool.registrar == asset.registrar, BufferPool.programme == asset.programme
     )

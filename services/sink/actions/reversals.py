@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import geometry
 from services.sink.actions.parameters import PARAMETERS
-from services.sink.actions.replacements import cover_reversal
+from services.sink.actions.replacements import cover_reversal, lock_pools
 from services.sink.actions.valuations import (
     Basis,
     basis,
@@ -158,6 +158,7 @@ def _report(session: Session, event: Event, hit: Sequence[tuple[Asset, Loss]]) -
     area_of_event = event.area_ha if event.area_ha is not None else total
     if area_of_event < total:
         raise InvalidError("the event is smaller than the damage it did", errors=[_EVENT_AREA])
+    lock_pools(session, [asset for asset, _ in hit])
     on = basis(session, tenant(session))
     rows = [
         _report_one(session, event, area_of_event, asset, loss.severity, area, on)

@@ -189,7 +189,7 @@ def inputs_of(asset: Standing, on: Basis) -> dict[str, Any]:
 
 def rated_above(asset: Standing, p: InForce) -> bool:
     """Whether the rating in force asks for more than the programme's own share."""
-    return buffer_share(asset, p) > p[f"buffer.{asset.programme}"]
+    return buffer_share(asset, p) > float(p[f"buffer.{asset.programme}"])
 
 
 def buffer_share(asset: Standing, p: InForce) -> float:
@@ -549,7 +549,7 @@ def own_asset(session: Session, asset_id: UUID) -> Asset:
     """Lock an asset of the caller's own register."""
     if found(session, Asset, asset_id).registrar != tenant(session):
         raise ForbiddenError("only the registrar of this asset may do this")
-    return locked(session, Asset, asset_id)
+    return locked(session, Asset, asset_id, referred=True)
 
 
 def value_asset(session: Session, asset: Asset, cause: str, on: Basis) -> Valuation:
@@ -790,7 +790,7 @@ def revalue_register(session: Session, job: Job) -> None:
     if job.cursor:
         statement = statement.where(Asset.id > UUID(job.cursor))
     # Locked in the order of their ids, like everywhere.
-    assets = session.execute(statement.order_by(Asset.id).limit(REVALUED_AT_ONCE).with_for_update()).all()
+    assets = session.execute(statement.order_by(Asset.id).limit(REVALUED_AT_ONCE).with_for_update(key_share=True)).all()
     for asset, refusal in value_assets(session, assets, "price", on):
         job.note(asset=str(asset.id), detail=refusal.detail)
     if assets:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from services.sink.actions import eligibility
 from services.sink.actions.eligibility import Eligibility
 from services.sink.schemas.eligibility import EligibilityResponse, EvidenceRequest, EvidenceResponse
+from services.sink.schemas.prices import ApprovalRequest
 from services.sink.tables import Asset, Evidence
 from shared.db import found
 from shared.fields import PageQuery, page_of
@@ -30,6 +31,14 @@ def get_eligibility(session: Session, asset_id: UUID) -> Eligibility:
 def post_evidence(session: Session, body: dict[str, Any], asset_id: UUID) -> Evidence:
     """Record evidence for or against a rule; it is never changed afterwards."""
     return eligibility.record_evidence(session, asset_id, caller().subject, **body)
+
+
+@blp.command("POST", "/evidence/<uuid:evidence_id>/approval", scope="sink:approve")
+@blp.arguments(ApprovalRequest())
+@blp.response(200, EvidenceResponse())
+def post_evidence_approval(session: Session, body: dict[str, Any], evidence_id: UUID) -> Evidence:
+    """Confirm or reject evidence as a second person; only what was confirmed speaks for a forest."""
+    return eligibility.decide_evidence(session, evidence_id, body["payload_hash"], caller().subject, body["approve"])
 
 
 @blp.query("/assets/<uuid:asset_id>/evidence", scope="sink:read")

@@ -66,12 +66,13 @@ def post_consent(session: Session, body: dict[str, Any], pledge_id: UUID) -> Con
     return consents.agree_to_transfer(session, pledge_id, caller().subject, **body)
 
 
-@blp.query("/consents", scope="sink:read")
+@blp.query("/pledges/<uuid:pledge_id>/consents", scope="sink:read")
 @blp.arguments(PageQuery(), location="query")
 @blp.response(200, page_of(ConsentResponse(), "ConsentPage"))
-def get_consents(session: Session, query: dict[str, Any]) -> dict[str, Any]:
-    """List what the caller's bank agreed to, or what banks agreed to with the caller's register, newest first."""
-    return page(session, select(Consent), Consent.id, query)
+def get_consents(session: Session, query: dict[str, Any], pledge_id: UUID) -> dict[str, Any]:
+    """List what the caller agreed to under one of its own liens, newest first."""
+    found(session, Pledge, pledge_id)
+    return page(session, select(Consent).where(Consent.pledge_id == pledge_id), Consent.id, query)
 
 
 @blp.command("POST", "/issuance-proposals", scope="sink:register")
@@ -92,10 +93,10 @@ def get_issuance_proposals(session: Session, query: dict[str, Any]) -> dict[str,
     return page(session, waiting, Approval.id, query)
 
 
-@blp.command("POST", "/issuance-proposals/<uuid:proposal_id>/approval", scope="sink:approve")
+@blp.command("POST", "/issuance-proposals/<uuid:proposal_id>/issuance", scope="sink:approve")
 @blp.arguments(DecisionRequest())
 @blp.response(201, IssuanceResponse())
-def post_issuance_approval(session: Session, body: dict[str, Any], proposal_id: UUID) -> Issuance:
+def post_proposed_issuance(session: Session, body: dict[str, Any], proposal_id: UUID) -> Issuance:
     """Approve an issuance as a second person; its units are minted."""
     return proposals.approve_issuance(session, proposal_id, body["payload_hash"], caller().subject)
 

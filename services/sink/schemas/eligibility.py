@@ -40,6 +40,8 @@ class EvidenceResponse(Base):
     finding = fields.String(required=True)
     share = share(required=True, allow_none=True)
     recorded_at = Moment(required=True)
+    state = fields.String(required=True, metadata={"enum": ["recorded", "confirmed", "rejected"]})
+    payload_hash = fields.String(required=True, allow_none=True)
 
 
 class RuleSchema(Base):
@@ -52,7 +54,9 @@ class RuleSchema(Base):
     source = fields.String(required=True)
     verified = fields.String(required=True, metadata={"enum": ["read", "secondary", "no"]})
     evidence_kinds = fields.List(fields.String(), required=True)
-    status = fields.String(required=True, metadata={"enum": ["met", "not_met", "manual_review", "no_evidence"]})
+    status = fields.String(
+        required=True, metadata={"enum": ["met", "not_met", "manual_review", "unconfirmed", "no_evidence"]}
+    )
     reason = fields.Nested(ReasonSchema(), required=True)
     evidence = fields.List(fields.Nested(EvidenceResponse()), required=True)
 

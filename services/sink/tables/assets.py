@@ -156,6 +156,10 @@ class Asset(Versioned, Base):
 
 
 def locked_in_order(session: Session, statement: Select[Asset]) -> list[Asset]:
-    """Lock assets in id order, so that two transactions over the same ones queue up instead of embracing."""
-    ordered = statement.order_by(Asset.id).with_for_update()
+    """Lock assets in id order, so that two transactions over the same ones queue up instead of embracing.
+
+    Others may refer to them meanwhile: a loss that takes from the pooled buffer posts on forests it does not lock, and
+    those may be locked by a loss that waits for the pool.
+    """
+    ordered = statement.order_by(Asset.id).with_for_update(key_share=True)
     return list(session.scalars(ordered, execution_options={"populate_existing": True}))
