@@ -34,14 +34,23 @@ def insert(session: Session, table: Table, columns: Sequence[str], rows: Iterabl
     _through(session, table, columns, rows, statement)
 
 
-def update(session: Session, table: Table, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def update(
+    session: Session,
+    table: Table,
+    key: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    rising: bool = True,
+) -> None:
     """Change rows found by their key, the first value of each; the others are the new values of the columns.
 
-    A column `version`, where the table has one, rises with each change, as it does for a single row.
+    A column `version`, where the table has one, rises with each change, as it does for a single row, unless it rose in
+    this transaction already.
     """
     if not rows:
         return
-    rising = "version" in table.c
+    rising = rising and "version" in table.c
     if len(rows) < MANY:
         one = table.update().where(table.c[key] == bindparam("its_key"))
         one = one.values({name: bindparam(f"new_{name}") for name in columns})

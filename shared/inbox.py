@@ -43,12 +43,17 @@ class Incoming:
     envelope: Envelope
     event: Any
 
+    @property
+    def actor(self) -> str:
+        """Who is said to have done what follows from this event."""
+        return f"event:{self.envelope.id}"
+
     @contextmanager
     def cause(self, session: Session) -> Iterator[None]:
         """Do what follows on account of this event: its trace, and its name as the actor of every deed."""
         before = session.info.get("actor")
         with tracing(self.envelope.traceparent, self.envelope.request_id):
-            session.info["actor"] = f"event:{self.envelope.id}"
+            session.info["actor"] = self.actor
             yield
         if before is not None:
             session.info["actor"] = before

@@ -45,6 +45,7 @@ TIMERS: Mapping[str, TimerHandler] = {
     "cure": recovery.default_uncured,
     "freshness": watching.watch_clock,
     "review": reviews.remind,
+    "arrears": watching.watch_clock,
 }
 
 

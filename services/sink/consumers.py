@@ -7,7 +7,14 @@ from services.sink.actions import imports
 from services.sink.actions.assets import AssetFacts
 from services.sink.actions.certificates import certify_liens
 from services.sink.actions.files import request_of
-from services.sink.actions.pledges import enforce_pledges, freeze_pledges, place_pledges, release_pledges
+from services.sink.actions.pledges import (
+    add_pledges,
+    enforce_pledges,
+    freeze_pledges,
+    place_pledges,
+    reduce_pledge_of,
+    release_pledges,
+)
 from services.sink.actions.valuations import revalue_register
 from services.sink.schemas.assets import AssetRequest
 from shared.door import Door
@@ -21,6 +28,8 @@ from shared.events.credit import (
     LoanEvent,
     LoanExpired,
     LoanWithdrawn,
+    PledgeReductionOrdered,
+    TopUpOrdered,
 )
 from shared.fields import faults
 from shared.inbox import Consumer, Handler
@@ -69,6 +78,16 @@ def on_loan_defaulted(session: Session, event: LoanDefaulted) -> None:
 def on_enforcement_ordered(session: Session, event: EnforcementOrdered) -> None:
     """Take the pledged units over for the bank."""
     enforce_pledges(session, event.loan_id)
+
+
+def on_top_up_ordered(session: Session, event: TopUpOrdered) -> None:
+    """Place further pledges of a loan that is paid out, all or none."""
+    add_pledges(session, event)
+
+
+def on_pledge_reduction_ordered(session: Session, event: PledgeReductionOrdered) -> None:
+    """Let go of a part of a lien."""
+    reduce_pledge_of(session, event)
 
 
 def tenant_of(event: Event) -> str:
@@ -121,6 +140,8 @@ HANDLERS: dict[type[Event], Handler] = {
     LoanClosed: on_loan_closed,
     LoanDefaulted: on_loan_defaulted,
     EnforcementOrdered: on_enforcement_ordered,
+    TopUpOrdered: on_top_up_ordered,
+    PledgeReductionOrdered: on_pledge_reduction_ordered,
 }
 TIMERS: dict[str, TimerHandler] = {"certify_liens": certify_liens}
 JOBS: dict[str, Step] = {"import": import_step, "revalue": revalue_register}

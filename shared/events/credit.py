@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from shared.events.base import Event, Money, Rate, declared
+from shared.events.base import Event, Money, Rate, Tonnes, declared
 from shared.events.parts import PledgedAsset, Reason
 
 
@@ -172,6 +172,26 @@ class MarginCured(LoanEvent):
 
     balance: Money
     loan_to_value: Rate
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class TopUpOrdered(LoanEvent):
+    """A live loan gets further collateral: sink places these pledges beside those it has, or refuses them."""
+
+    term_months: int
+    pledges: tuple[PledgedAsset, ...]
+    place_by: datetime
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
+class PledgeReductionOrdered(LoanEvent):
+    """The bank lets go of a part of a lien that the loan no longer needs."""
+
+    asset_id: UUID
+    tonnes: Tonnes
+    reason: str
 
 
 @declared

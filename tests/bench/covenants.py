@@ -133,5 +133,5 @@ def _vacuum(database: Database) -> None:
     """As autovacuum would have done by then, so that no round pays for the rows of the one before."""
     admin = create_engine(database.admin_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text("VACUUM ANALYZE loans, loan_assets, covenant_tests, timers"))
+        connection.execute(text("VACUUM ANALYZE"))
     admin.dispose()

@@ -596,20 +596,22 @@ def test_every_bank_on_a_forest_hears_of_its_new_value(credit_db: Database) -> N
 def test_a_loan_is_classed_by_its_days_its_covenants_and_its_default(story: Story) -> None:
     assert story.to("performing")["risk"] == {
         "days_past_due": 0,
+        "bucket": "0",
         "stage": 1,
         "ecl_horizon": "12 months",
         "five_class": "正常",
     }
     with clock.travelled(timedelta(days=31 + 45)):
+        story.timers()
         risk = story.loan()["risk"]
         assert risk["days_past_due"] in range(44, 47)
-        assert (risk["stage"], risk["five_class"]) == (2, "关注")
+        assert (risk["stage"], risk["five_class"], risk["bucket"]) == (2, "关注", "31-60")
         story.post("repayments", {"amount": amount(100_000)}, status=201)
         assert story.loan()["risk"]["days_past_due"] == 0
     story.value(2, 1_000_000)
     assert story.loan()["risk"]["stage"] == 2
     story.post("default", {"ground": "overdue", "comment": "late"})
-    assert story.loan()["risk"]["stage"] == 3
+    assert (story.loan()["risk"]["stage"], story.loan()["risk"]["five_class"]) == (3, "次级")
 
 
 # -- default and recovery ---------------------------------------------------------------------------------------------

@@ -76,8 +76,11 @@ def told(assets: list[UUID], events: list[tuple[int, Any, int, bool]]) -> list[i
 def left(database: Database, loans: list[UUID], names: dict[str, str]) -> Any:
     """All that is left of some loans, but for moments and ids, with the assets by their names."""
     queries = {
-        "loans": "SELECT state, steps, version, loan_to_value, shortfall, covenant_reasons, cure_by IS NULL FROM loans"
-        " WHERE id = :id",
+        "loans": "SELECT state, steps, version, loan_to_value, shortfall, covenant_reasons, cure_by IS NULL, stage,"
+        " five_class, bucket, next_due_on FROM loans WHERE id = :id",
+        "classes": "SELECT actor, days_past_due, bucket, stage, five_class, grounds, exposure, origin_probability,"
+        " default_probability, loss_given_default, expected_loss, coefficients FROM loan_classes WHERE loan_id = :id"
+        " ORDER BY id",
         "history": "SELECT number, from_state, to_state, actor, reason FROM loan_history WHERE loan_id = :id"
         " ORDER BY number",
         "tests": "SELECT cause, verdict, broken, balance, quantile, value, loan_to_value, limit_loan_to_value,"

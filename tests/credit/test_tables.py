@@ -23,6 +23,7 @@ PRIVATE = (
     "loan_history",
     "loan_payments",
     "covenant_tests",
+    "loan_classes",
     "loan_instalments",
 )
 
@@ -65,7 +66,7 @@ def test_a_row_cannot_be_entered_for_another_bank(story: Story) -> None:
 
 def test_what_was_decided_is_not_rewritten(story: Story) -> None:
     story.to("performing")
-    for table in ("decisions", "loan_history", "covenant_tests", "loan_instalments"):
+    for table in ("decisions", "loan_history", "covenant_tests", "loan_classes", "loan_instalments"):
         for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET institution = institution"):
             with story.database.sessions() as session:
                 act_for(session, BANK)

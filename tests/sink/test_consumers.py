@@ -25,9 +25,18 @@ from shared.events.credit import (
     LoanEvent,
     LoanExpired,
     LoanWithdrawn,
+    PledgeReductionOrdered,
+    TopUpOrdered,
 )
 from shared.events.parts import Reason
-from shared.events.sink import CarbonAssetValued, PledgeEnforced, PledgePlaced, PledgeRefused, PledgeReleased
+from shared.events.sink import (
+    CarbonAssetValued,
+    PledgeEnforced,
+    PledgePlaced,
+    PledgeReduced,
+    PledgeRefused,
+    PledgeReleased,
+)
 from shared.inbox import Consumer
 from shared.jobs import Job
 from tests.conftest import Database
@@ -368,3 +377,42 @@ def test_a_chunk_that_fails_leaves_nothing_half_written(
     run_jobs(sink_db)
     assert read_job(sink_db, sealed, job_id).state == "finished"
     assert len(published(sink_db, CarbonAssetValued)) == 3
+
+
+# -- of a loan that is paid out ---------------------------------------------------------------------------------------
+
+
+def test_a_loan_that_is_paid_out_gets_a_further_pledge_once(sink_db: Database, sealed: Any) -> None:
+    first, second = forests(sink_db, sealed, 2)
+    loan = accepted([(first.id, "10")])
+    more = {"term_months": 12, "place_by": clock.now() + timedelta(hours=1)}
+    pledges = accepted([(second.id, "20.5")]).pledges
+    deliver("sink", sink_db, loan, *(after(loan, TopUpOrdered, pledges=pledges, **more) for _ in range(2)))
+    told = published(sink_db, PledgePlaced)
+    assert [(one.asset_id, one.tonnes) for one in told] == [(first.id, 10), (second.id, Decimal("20.5"))]
+    (refused,) = published(sink_db, PledgeRefused)
+    assert [reason.code for reason in refused.reasons] == ["asset_twice"]
+    assert states(sink_db, sealed) == ["placed", "placed"]
+
+
+def test_a_further_pledge_that_is_not_to_be_had_leaves_the_first_as_it_is(sink_db: Database, sealed: Any) -> None:
+    first, second = forests(sink_db, sealed, 2)
+    loan = accepted([(first.id, "10")])
+    pledges = accepted([(second.id, "99999999")]).pledges
+    more = after(loan, TopUpOrdered, pledges=pledges, term_months=12, place_by=clock.now() + timedelta(hours=1))
+    deliver("sink", sink_db, loan, more)
+    assert [one.asset_id for one in published(sink_db, PledgeRefused)] == [second.id]
+    assert states(sink_db, sealed) == ["placed"]
+    assert read_asset(sink_db, second.id).pledged_tonnes == 0
+
+
+def test_a_part_of_a_lien_is_let_go_of_as_ordered_and_never_all_of_it(sink_db: Database, sealed: Any) -> None:
+    (asset,) = forests(sink_db, sealed)
+    loan = accepted([(asset.id, "10")])
+    parts = [
+        after(loan, PledgeReductionOrdered, asset_id=asset.id, tonnes=Decimal(tonnes), reason="no longer needed")
+        for tonnes in ("4", "6", "1")
+    ]
+    deliver("sink", sink_db, loan, *parts)
+    assert [(one.tonnes, one.left) for one in published(sink_db, PledgeReduced)] == [(4, 6), (1, 5)]
+    assert read_asset(sink_db, asset.id).pledged_tonnes == 5

@@ -43,6 +43,8 @@ class Forests:
     issued_on: Whole
     issued_tonnes: Floats
     spot: Floats
+    #: Fire hazard score; NaN where the valuation carries none.
+    fire: Floats
 
     def __len__(self) -> int:
         return len(self.version)
@@ -77,6 +79,7 @@ def forests(policy: Policy, valuations: Mapping[UUID, Valuation]) -> Forests:
         issued_on=np.array([one[1] for one in issuances], dtype=np.int64),
         issued_tonnes=np.array([one[2] for one in issuances], dtype=np.float64),
         spot=np.array([*(float(row.spot_price) for row in rows), np.nan]),
+        fire=np.array([*(float(row.hazards.get("fire", "nan")) for row in rows), np.nan]),
     )
 
 
@@ -95,12 +98,13 @@ class Block:
     cover_bound: Flags
     cover_until: Whole
     guarantee_released: Flags
-    #: Of each pledge: its loan and its forest by place, its tonnes, whether the lien was struck out.
+    #: Of each pledge: its loan and its forest by place, its tonnes, whether the lien stands or was struck out.
     owner: Whole
     forest: Whole
     asset_ids: list[UUID]
     tonnes: Floats
     pledge_states: list[str]
+    placed: Flags
     released: Flags
 
     def __len__(self) -> int:
@@ -128,6 +132,7 @@ def block(loans: Sequence[Any], pledges: Sequence[Any], known: Forests) -> Block
         asset_ids=[row.asset_id for row in pledges],
         tonnes=np.array([row.tonnes for row in pledges], dtype=np.float64),
         pledge_states=[row.pledge_state for row in pledges],
+        placed=np.array([row.pledge_state == "placed" for row in pledges], dtype=bool),
         released=np.array([row.pledge_state == "released" for row in pledges], dtype=bool),
     )
 
@@ -164,7 +169,8 @@ def examine(one: Block, known: Forests, on: date) -> Findings:
     """Test loans against the levels of their contracts. What cannot be valued is a breach for the whole balance."""
     today, count = on.toordinal(), len(one)
     owed = one.balance / 100
-    counts = ~one.released
+    # A lien that is asked for and not yet entered secures nothing.
+    counts = one.placed
     stale = (known.as_of > today) | (known.fresh_until < today)
     fault = counts & stale[one.forest]
     worth = formulas.pledge_values(
@@ -218,7 +224,7 @@ def issuance_years(one: Block, known: Forests, on: date) -> IssuanceYears:
         np.searchsorted(known.issued_by, one.forest, "left"),
         np.searchsorted(known.issued_by, one.forest, "right"),
     )
-    many = np.where(one.released, 0, last - first)
+    many = np.where(one.placed, last - first, 0)
     pledge = np.repeat(np.arange(len(one.owner)), many)
     which = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many) + np.repeat(first, many)
     day, owner = known.issued_on[which], one.owner[pledge]

@@ -102,9 +102,9 @@ def kept_rulebook(session: Session, decision: Decision) -> Rulebook:
 def current_collateral(session: Session, loan: Loan, *, hold: bool = False, pledged: bool = False) -> list[Collateral]:
     """The forests behind a loan on our newest copies of the valuations; with `hold` these stay the newest for now.
 
-    With `pledged` a forest whose lien was struck out does not count.
+    With `pledged` only those count whose lien stands.
     """
-    assets = [asset for asset in loan.assets if not (pledged and asset.pledge_state == "released")]
+    assets = [asset for asset in loan.assets if not pledged or asset.pledge_state == "placed"]
     known = valuations_of(session, [asset.asset_id for asset in assets], hold=hold)
     return [pledge.collateral(asset.asset_id, asset.tonnes, known.get(asset.asset_id)) for asset in assets]
 

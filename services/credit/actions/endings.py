@@ -13,7 +13,7 @@ from shared.events.credit import LoanDeclined, LoanExpired, LoanWithdrawn
 from shared.events.parts import Reason
 
 #: Every deadline a loan can have.
-TIMERS = ("legs", "offer", "binding", "drawdown", "cure", "freshness")
+TIMERS = ("legs", "offer", "binding", "drawdown", "cure", "freshness", "arrears")
 Blocker = Literal["credit", "sink", "insurance", "guarantee", "approver"]
 
 

@@ -16,7 +16,7 @@ from services.credit.actions.decisions import Decided, pledged_assets
 from services.credit.actions.endings import Blocker, decline, expire, let_timers_go, parties
 from services.credit.actions.offers import draft
 from services.credit.actions.policy import TERMS, policy
-from services.credit.actions.states import BEFORE_MONEY, LIVE, move, note
+from services.credit.actions.states import BEFORE_MONEY, IN_DEFAULT, LIVE, move, note
 from services.credit.tables import Loan, LoanAsset, locked_loan
 from shared import clock, outbox, timers
 from shared.events.base import encode
@@ -180,18 +180,28 @@ def remember_pledge(session: Session, event: PledgePlaced) -> None:
     loan, asset = _pledged(session, event)
     if loan is None or asset is None:
         return
-    asset.pledge_state, asset.pledge_id, asset.rank = "placed", event.pledge_id, event.rank
-    asset.tonnes = event.tonnes
+    # Of a loan that fell into default meanwhile, the register froze it on that event.
+    asset.pledge_state = "frozen" if loan.state in IN_DEFAULT else "placed"
+    asset.pledge_id, asset.rank, asset.tonnes = event.pledge_id, event.rank, event.tonnes
     note(session, loan, "pledge_placed", pledge=str(event.pledge_id))
     _put_together(session, loan)
+    if loan.state in LIVE:
+        watching.retest(session, loan, "pledge")
 
 
 def remember_pledge_refusal(session: Session, event: PledgeRefused) -> None:
-    """Keep that the liens could not be entered: the loan cannot be made."""
-    loan, _ = _pledged(session, event)
-    if loan is not None:
-        note(session, loan, "pledge_refused", asset=str(event.asset_id))
-        _lose(session, loan, "sink", event.reasons)
+    """Keep that liens could not be entered: without its first ones a loan cannot be made."""
+    loan, asset = _pledged(session, event)
+    if loan is None or asset is None:
+        return
+    note(session, loan, "pledge_refused", asset=str(event.asset_id))
+    _lose(session, loan, "sink", event.reasons)
+    if loan.disbursed and asset.pledge_state == "none":
+        # A top-up that is not to be had: the loan stands as before, and its officer is told why.
+        session.delete(asset)
+        session.flush()
+        session.expire(loan, ["assets"])
+        loan.reasons = reasons.as_json(event.reasons)
 
 
 def remember_pledge_release(session: Session, event: PledgeReleased) -> None:
@@ -211,7 +221,8 @@ def remember_reduction(session: Session, event: PledgeReduced) -> None:
     loan, asset = _pledged(session, event)
     if loan is None or asset is None:
         return
-    asset.tonnes = event.left
+    # Of several reductions under way the bank counts what the last will leave.
+    asset.tonnes = min(asset.tonnes, event.left)
     note(session, loan, "pledge_reduced", pledge=str(event.pledge_id), tonnes=str(event.tonnes), left=str(event.left))
     if loan.state in LIVE:
         watching.retest(session, loan, "pledge")

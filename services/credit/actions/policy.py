@@ -88,9 +88,20 @@ PARTIES = (
 PATH = ("bank_minimum_retained_share", "path_costs", "path_grid")
 #: Where a loan is placed for the limits of the book.
 LIMITS = ("fire_zone_degrees",)
-CLASSES = ("five_class_days", "stage_days")
 #: A natural person may ask that a person looks again.
 REVIEWS = ("review_days", "review_request_days")
+#: What an officer is warned of, and what a stress takes away.
+WARNINGS = ("carbon_loss_given_fire", "concentration_caps", "cover_warning_days", "watch_levels")
+CLASSES = (
+    "arrears_buckets",
+    "fire_default_uplift",
+    "fire_hazard_reference",
+    "fire_probability",
+    "five_class_days",
+    "five_class_floors",
+    "significant_increase",
+    "stage_days",
+)
 TERMS = (
     "bank_minimum_retained_share",
     "binding_deadline_hours",

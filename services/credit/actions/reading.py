@@ -10,14 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
-from services.credit.actions import models, path, schedules, scoring, servicing, underwriting, watching
+from services.credit.actions import models, path, schedules, scoring, underwriting, watching
 from services.credit.actions.decisions import case_now, current_collateral, unverified
 from services.credit.actions.ledger import accrued
-from services.credit.actions.policy import CLASSES, COVENANTS, TERMS, policy
+from services.credit.actions.policy import COVENANTS, TERMS, policy
 from services.credit.actions.states import IN_DEFAULT, LIVE
 from services.credit.actions.underwriting import Case, Rulebook, rulebook
 from services.credit.formulas import loan_to_value as ltv
-from services.credit.formulas import staging
 from services.credit.tables import Decision, Loan, LoanHistory, Valuation, latest_decision, payments_of
 from shared import clock, money
 from shared.db import found
@@ -226,23 +225,15 @@ def _break_even_price(session: Session, loan: Loan, owed: float, levels: dict[st
 
 
 def _risk(loan: Loan, today: date) -> dict[str, Any] | None:
-    """Stage and class of a loan that is out; a margin call is a breach, which is a significant increase of the risk."""
-    if loan.state not in (*LIVE, *IN_DEFAULT):
+    """Stage and class of a loan that is out, as last found, with the days past due of today."""
+    if loan.state not in (*LIVE, *IN_DEFAULT) or loan.stage is None:
         return None
-    limits, late = policy(today, CLASSES), servicing.days_past_due(loan, today)
-    found_stage = staging.stage(
-        late,
-        significant_increase_since_origination=False,
-        credit_impaired=loan.state in IN_DEFAULT,
-        covenant_breach="actual" if loan.state == "margin_called" else None,
-        default_days=limits["stage_days"]["default"],
-        significant_days=limits["stage_days"]["significant"],
-    )
     return {
-        "days_past_due": late,
-        "stage": found_stage.stage,
-        "ecl_horizon": found_stage.ecl_horizon,
-        "five_class": staging.five_class(late, limits["five_class_days"]),
+        "days_past_due": watching.days_past_due(loan, today),
+        "bucket": loan.bucket,
+        "stage": loan.stage,
+        "ecl_horizon": "12 months" if loan.stage == 1 else "lifetime",
+        "five_class": loan.five_class,
     }
 
 

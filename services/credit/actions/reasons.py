@@ -236,6 +236,32 @@ def margin_not_cured() -> Reason:
     )
 
 
+_WARNINGS = {
+    "valuation_unusable": (
+        "押品估值缺失或过期,贷款价值比未知",
+        "a valuation is missing or stale, so the ratio is unknown",
+    ),
+    "margin_broken": ("贷款价值比高于合同警戒线", "the loan to value is above the level of the contract"),
+    "margin_close": ("贷款价值比接近合同警戒线", "the loan to value is close to the margin level"),
+    "cover_lost": ("保险已失效", "no insurance is in force"),
+    "guarantee_lost": ("担保已解除", "no guarantee is in force"),
+    "pledge_lost": ("有质押登记已注销", "a pledge was struck out"),
+    "valuation_ageing": ("估值即将过期", "a valuation is about to grow stale"),
+    "cover_ending": ("保险即将到期", "the insurance is about to end"),
+    "past_due": ("已有逾期", "an instalment is past due"),
+    "debt_service_short": (
+        "有签发年份的碳收益不足以覆盖当年本息",
+        "a year's issuance does not cover that year's debt service",
+    ),
+}
+
+
+def warning(code: str) -> Reason:
+    """Why a loan is on the list of early warnings."""
+    zh, en = _WARNINGS[code]
+    return Reason(code=code, zh=zh, en=en)
+
+
 def declined_by_officer() -> Reason:
     """A person decided against a referred application."""
     return Reason(

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.credit.actions import reasons
+from services.credit.actions import reasons, watching
 from services.credit.actions.endings import let_timers_go, parties
 from services.credit.actions.ledger import NOTHING, accrue, record_payment
 from services.credit.actions.states import IN_DEFAULT, LIVE, demand, move, note
@@ -54,6 +54,7 @@ def _default(session: Session, loan: Loan, why: Reason, comment: str) -> None:
     accrue(loan, today)
     loan.defaulted_on, loan.default_balance, loan.cure_by = today, loan.balance, None
     loan.reasons = reasons.as_json([why])
+    watching.class_defaulted(session, loan, why.code)
     move(session, loan, "defaulted", why.code, comment)
     let_timers_go(session, loan)
     for asset in loan.assets:

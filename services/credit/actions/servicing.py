@@ -5,7 +5,6 @@ The borrower's money pays interest first, then principal; the insurer's pays pri
 borrower's.
 """
 
-from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,7 +19,7 @@ from services.credit.actions.ledger import NOTHING, accrue, record_payment
 from services.credit.actions.policy import COVENANTS, policy
 from services.credit.actions.states import LIVE, demand, move
 from services.credit.formulas import loan_to_value as ltv
-from services.credit.tables import Instalment, Loan, Party, locked_loan, payment_of
+from services.credit.tables import Instalment, Loan, Party, latest_decision, locked_loan, payment_of
 from shared import bulk, clock, outbox
 from shared.db import found, locked, table_of
 from shared.errors import ConflictError, StateError
@@ -68,6 +67,7 @@ def disburse(session: Session, loan_id: UUID) -> Loan:
         LoanDisbursed(**parties(loan), amount=loan.amount, disbursed_on=today, matures_on=loan.matures_on),
     )
     _keep_plan(session, loan)
+    _keep_risk(session, loan)
     watching.retest(session, loan, "disbursement")
     return loan
 
@@ -118,16 +118,14 @@ def _keep_plan(session: Session, loan: Loan) -> None:
     bulk.insert_mappings(session, table_of(Instalment), rows)
 
 
-def days_past_due(loan: Loan, today: date) -> int:
-    """Days since the first instalment whose principal has not come in; recovered money counts as well."""
-    due, received = NOTHING, loan.principal_repaid + loan.recovered
-    for row in schedules.plan(loan):
-        due += row["principal"]
-        if loan.disbursed_on is None or row["due_on"] >= today:
-            return 0
-        if due > received:
-            return int((today - row["due_on"]).days)
-    return 0
+def _keep_risk(session: Session, loan: Loan) -> None:
+    """Write down at which risk the money went out: what every later class is compared with."""
+    decision = latest_decision(session, loan.id)
+    assert decision is not None
+    judged, price = decision.result["judgement"], decision.result["price"]
+    loan.origin_probability = Decimal(f"{judged['default_probability']:.8f}")
+    loan.borrower_probability = Decimal(f"{judged['default_probability_without_fire']:.8f}")
+    loan.loss_given_default = Decimal(f"{price['loss_given_default']:.8f}")
 
 
 def _settle(

@@ -15,20 +15,24 @@ from uuid import UUID
 import numpy as np
 from sqlalchemy.orm import Session
 
-from services.credit.actions import covenants, reasons
+from services.credit.actions import classes, covenants, reasons
 from services.credit.actions.covenants import NEVER, Block, Findings, Forests
-from services.credit.actions.policy import COVENANTS, policy
+from services.credit.actions.policy import CLASSES, COVENANTS, policy
 from services.credit.actions.states import may_follow
 from services.credit.formulas.covenants import weakest_covers
+from services.credit.formulas.staging import FIVE_CLASSES, bucket, five_class
 from services.credit.tables import (
     CovenantTest,
     Loan,
+    LoanClass,
     LoanHistory,
     Valuation,
+    agreed_principal,
     contracts_of,
     debt_service_of,
     live_loans_on,
     lock_live,
+    next_due,
     pledges_of,
     valuations_of,
 )
@@ -76,6 +80,43 @@ def retest_all(
         _retest(session, ordered[start : start + BLOCK], cause, came or {})
 
 
+def class_defaulted(session: Session, loan: Loan, ground: str) -> None:
+    """Class a locked loan that is in default: its loss is expected over its life, at the floor of a loan impaired."""
+    today, rules = clock.today(), policy(clock.today(), CLASSES)
+    late = days_past_due(loan, today)
+    floor = FIVE_CLASSES.index(rules["five_class_floors"]["credit_impaired"])
+    five = FIVE_CLASSES[max(floor, FIVE_CLASSES.index(five_class(late, rules["five_class_days"])))]
+    owed, loss = loan.balance + loan.interest_due, loan.loss_given_default
+    entry = LoanClass(
+        loan_id=loan.id,
+        id=uuid7(),
+        institution=loan.institution,
+        at=clock.now(),
+        actor=session.info.get("actor", "system"),
+        days_past_due=late,
+        bucket=bucket(late, rules["arrears_buckets"]),
+        stage=3,
+        five_class=five,
+        grounds=[ground],
+        exposure=owed,
+        origin_probability=loan.origin_probability,
+        default_probability=Decimal(1),
+        loss_given_default=loss,
+        expected_loss=None if loss is None else classes.expected_loss(3, 1.0, float(loss), 0.0, owed, (), today),
+        coefficients=rules.digest_of(CLASSES),
+    )
+    session.add(entry)
+    told = {"stage": 3, "five_class": five, "bucket": entry.bucket}
+    audit.record(session, "class_loan", loan.id, before=loan.stage, **told)
+    loan.stage, loan.five_class, loan.bucket = 3, five, entry.bucket
+
+
+def days_past_due(loan: Loan, on: date) -> int:
+    """Days since the first instalment that has not come in whole. [d]"""
+    due = loan.next_due_on or loan.matures_on
+    return 0 if due is None else max(0, (on - due).days)
+
+
 def contract(loan: Loan) -> dict[str, Any]:
     """The covenant levels that the borrower signed."""
     assert loan.offer is not None
@@ -118,8 +159,10 @@ def _retest(session: Session, loan_ids: Sequence[UUID], cause: str, came: Mappin
     block, known, valuations = read(session, live)
     today = clock.today()
     found = covenants.examine(block, known, today)
-    test = _Test(session, cause, block, known, valuations, found, debt_service_covers(session, block, known, today))
-    test.write(came)
+    service = debt_service_covers(session, block, known, today)
+    # A valuation changes nothing of what is due; everything else may.
+    due = {} if cause == "valuation" else next_due(session, live)
+    _Test(session, cause, block, known, valuations, found, service, due).write(came)
 
 
 class _Test:
@@ -134,12 +177,19 @@ class _Test:
         valuations: Mapping[UUID, Valuation],
         found: Findings,
         service: tuple[Any, Any],
+        due: Mapping[UUID, date],
     ) -> None:
         self.session, self.cause, self.block, self.found = session, cause, block, found
         self.known, self.valuations = known, valuations
         self.covers, self.weakest = service
         self.rules = policy(clock.today(), COVENANTS)
         self.now, self.bank = clock.now(), tenant(session)
+        self.due = due
+        self.short = self.covers < self.rules["minimum_debt_service_cover"]
+        self.classing = policy(clock.today(), CLASSES)
+        self.days = [due.get(row.id) or row.next_due_on or row.matures_on for row in block.loans]
+        days = np.array([one.toordinal() for one in self.days], dtype=np.int64)
+        self.classes = classes.classify(self.classing, block, known, found, self.short, days, clock.today())
         # A ratio that is unknown has cured nothing, whatever else holds.
         self.cured = block.called & ~found.broken & ~np.isnan(found.ratio)
         self.breached = ~block.called & found.broken
@@ -156,6 +206,7 @@ class _Test:
         self._write_loans(set(changed))
         self._write_tests()
         self._set_freshness()
+        self._write_classes(came)
         causes: dict[Incoming | None, list[int]] = {}
         for place in changed:
             causes.setdefault(came.get(self.block.ids[place]), []).append(place)
@@ -180,7 +231,7 @@ class _Test:
 
     def _write_tests(self) -> None:
         coefficients = self.rules.digest_of(COVENANTS)
-        minimum, found, block = self.rules["minimum_debt_service_cover"], self.found, self.block
+        found, block = self.found, self.block
         values, limits, fresh = found.value.tolist(), found.limit.tolist(), found.fresh_until.tolist()
         pledged = [
             f'{{"asset_id":"{asset}","version":{version},"tonnes":{tonnes},"state":"{state}"}}'
@@ -196,7 +247,7 @@ class _Test:
         for place, row in enumerate(block.loans):
             cover, why = self.covers[place], self.why.get(place, ())
             codes = [one.code for one in why]
-            if cover < minimum:
+            if self.short[place]:
                 codes.append("debt_service_short")
             unknown = bool(found.unvalued[place])
             value = values[place]
@@ -215,7 +266,7 @@ class _Test:
                     None if unknown else self.ratios[place],
                     Decimal(f"{limits[place]:.8f}"),
                     self.shortfalls[place],
-                    _day(fresh[place]),
+                    day(fresh[place]),
                     row.cover_state,
                     row.cover_until,
                     row.guarantee_state,
@@ -226,6 +277,57 @@ class _Test:
                 )
             )
         bulk.insert_rows(self.session, table_of(CovenantTest), _COLUMNS, rows)
+
+    def _write_classes(self, came: Mapping[UUID, Incoming]) -> None:
+        """Write down each loan that passed into another class, and when the days alone will next change one."""
+        block, found, session = self.block, self.classes, self.session
+        names = [FIVE_CLASSES[one] for one in found.five_class.tolist()]
+        changed = [
+            place
+            for place, row in enumerate(block.loans)
+            if (row.stage, row.five_class, row.bucket) != (found.stage[place], names[place], found.bucket[place])
+        ]
+        agreed = agreed_principal(session, [block.ids[place] for place in changed]) if changed else {}
+        entries = []
+        for place in changed:
+            row, stage, loss = block.loans[place], int(found.stage[place]), block.loans[place].loss_given_default
+            incoming, owed = came.get(row.id), money.from_fen(row.balance + row.interest_due)
+            probability = float(found.probability[place])
+            entry = {
+                "loan_id": row.id,
+                "id": uuid7(),
+                "institution": self.bank,
+                "at": self.now,
+                "actor": session.info.get("actor", "system") if incoming is None else incoming.actor,
+                "days_past_due": int(found.days_past_due[place]),
+                "bucket": found.bucket[place],
+                "stage": stage,
+                "five_class": names[place],
+                "grounds": found.grounds(place, self.classing),
+                "exposure": owed,
+                "origin_probability": _rate(row.origin_probability),
+                "default_probability": _rate(probability),
+                "loss_given_default": _rate(loss),
+                "expected_loss": classes.expected_loss(
+                    stage, probability, loss, row.annual_rate, owed, agreed.get(row.id, ()), clock.today()
+                ),
+                "coefficients": self.classing.digest_of(CLASSES),
+            }
+            entries.append(entry)
+            told = {name: entry[name] for name in ("stage", "five_class", "bucket")}
+            with nullcontext() if incoming is None else incoming.cause(session):
+                audit.record(session, "class_loan", row.id, before=row.stage, **told)
+        bulk.insert_mappings(session, table_of(LoanClass), entries)
+        # The version rose with the test already.
+        columns = ("stage", "five_class", "bucket", "next_due_on")
+        moved = set(changed) | {place for place, row in enumerate(block.loans) if self.days[place] != row.next_due_on}
+        rows = [
+            (block.ids[place], int(found.stage[place]), names[place], found.bucket[place], self.days[place])
+            for place in sorted(moved)
+        ]
+        bulk.update(session, table_of(Loan), "id", columns, rows, rising=False)
+        looks = {one: classes.next_look(self.classing, day, clock.today()) for one, day in self.due.items()}
+        timers.put_all(session, "arrears", {one: _morning(day) for one, day in looks.items() if day is not None})
 
     def _set_freshness(self) -> None:
         """A valuation grows stale and a policy ends without anybody telling: test again on the first day after.
@@ -238,8 +340,7 @@ class _Test:
             days = [int(self.found.fresh_until[place]), int(self.block.cover_until[place])]
             days = [day for day in days if day >= today]
             if days:
-                after = date.fromordinal(min(days) + 1)
-                morning = datetime.combine(after, datetime.min.time(), clock.BUSINESS)
+                morning = _morning(date.fromordinal(min(days) + 1))
                 if row.looked_at is None or row.looked_at > morning:
                     due[row.id] = morning
         timers.put_all(self.session, "freshness", due)
@@ -348,5 +449,14 @@ def _fault(asset_id: UUID, valuation: Valuation | None) -> Reason:
     return reasons.valuation_stale(str(asset_id), valuation.as_of.isoformat(), valuation.valid_until.isoformat())
 
 
-def _day(ordinal: int) -> date | None:
+def _morning(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), clock.BUSINESS)
+
+
+def _rate(value: float | None) -> Decimal | None:
+    return None if value is None or value != value else Decimal(f"{value:.8f}")
+
+
+def day(ordinal: int) -> date | None:
+    """The day of an ordinal; none of NEVER."""
     return None if ordinal == NEVER else date.fromordinal(ordinal)

@@ -1,4 +1,4 @@
-"""Covenants of many loans at once, one array element for each.        docs/equations/credit.md (C96)-(C101)
+"""Covenants of many loans at once, one array element for each.        docs/equations/credit.md (C96)-(C101), (C111)
 
 What (C18), (C19), (C22), (C24), (C66), (C88) say of one loan, for a block of them; NaN is a value that is not known.
 It stays unknown to the end: no ratio, and neither covered nor cured.
@@ -97,3 +97,19 @@ def weakest_covers(
     owners, first = np.unique(owner[known], return_index=True)
     weakest[owners], when[owners] = cover[known][first], year[known][first]
     return weakest, when
+
+
+def stressed_values(value: Floats, price_change: float, burnt: Flags, loss_given_fire: float) -> Floats:
+    """Eq. (C111): value under stress, V·(1 + Δp), and of a burnt forest times (1 − loss given fire). [CNY]
+
+    Carbon value is taken as proportional to its price, as in (C25).
+    Source: our own rule; no.
+
+    >>> stressed_values(np.array([100.0, 100.0]), -0.35, np.array([False, True]), 0.6).round(6).tolist()
+    [65.0, 26.0]
+    """
+    if price_change < -1 or not 0 <= loss_given_fire <= 1:
+        raise ValueError(
+            f"no price falls by more than it is, no fire takes more than all: {price_change}, {loss_given_fire}"
+        )
+    return value * (1 + price_change) * np.where(burnt, 1 - loss_given_fire, 1.0)

@@ -1,10 +1,14 @@
-"""Accounting stage, prudential class and expected credit loss.        docs/equations/credit.md (C67)-(C69)
+"""Accounting stage, prudential class and expected credit loss.    docs/equations/credit.md (C67)-(C69), (C106)-(C110)
 
 Two scales, kept apart on purpose: 90 days past due are stage 3 in the accounts and still 关注 by days alone.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from services.credit.formulas.covenants import Flags, Floats, Whole
 
 FIVE_CLASSES = ("正常", "关注", "次级", "可疑", "损失")
 
@@ -82,3 +86,67 @@ def expected_credit_loss(
     return float(
         sum(pd * lgd * ead / (1 + discount_rate) ** year for year, (pd, lgd, ead) in enumerate(terms, start=1))
     )
+
+
+def default_probabilities(probability: Floats, uplift: float, fire_probability: Floats) -> Floats:
+    """Eq. (C106): default probability of each loan over fire and no fire, PD + q·u·(1 − PD). [-]
+
+    Source: (C13) in (C14) by element; no.
+
+    >>> default_probabilities(np.array([0.02]), 0.04, np.array([0.1])).round(6).tolist()
+    [0.02392]
+    """
+    return probability + fire_probability * uplift * (1 - probability)
+
+
+def risk_increased(now: Floats, origin: Floats, ratio: float, difference: float) -> Flags:
+    """Eq. (C107): whether the risk rose significantly since origination, PD ≥ r·PD₀ and PD − PD₀ ≥ d. [-]
+
+    Relative to origination, as the standard asks; an unknown probability shows no increase, its other signs stand.
+    Source: IFRS 9, impairment, asks for it; the two thresholds are the bank's own; no.
+
+    >>> risk_increased(np.array([0.04, 0.002]), np.array([0.01, 0.0005]), ratio=2.0, difference=0.005)
+    array([ True, False])
+    """
+    return (now >= ratio * origin) & (now - origin >= difference)
+
+
+def stages(
+    days_past_due: Whole, increased: Flags, impaired: Flags, breach: Flags, default_days: int, significant_days: int
+) -> Whole:
+    """Eq. (C108): stage of each loan, 3 if impaired or late by default days, else 2 if risk rose, else 1. [-]
+
+    Source: (C67) by element; read.
+
+    >>> no = np.zeros(3, dtype=bool)
+    >>> stages(np.array([90, 31, 0]), no, no, no, default_days=90, significant_days=30)
+    array([3, 2, 1])
+    """
+    second = increased | breach | (days_past_due > significant_days)
+    return np.where(impaired | (days_past_due >= default_days), 3, np.where(second, 2, 1)).astype(np.int64)
+
+
+def class_numbers(days_past_due: Whole, limits: Sequence[int], floor: Whole) -> Whole:
+    """Eq. (C109): place of each loan among the five classes, by limits passed and never better than its floor. [-]
+
+    Source: (C68) by element; that other facts may only worsen a class, as reported of the rules of 2023; secondary.
+
+    >>> class_numbers(np.array([0, 91]), [0, 90, 270, 360], np.array([1, 0]))
+    array([1, 2])
+    """
+    passed: Whole = (days_past_due[:, None] > np.array(limits)[None, :]).sum(axis=1)
+    return np.maximum(passed, floor)
+
+
+def bucket(days_past_due: int, limits: Sequence[int]) -> str:
+    """Eq. (C110): arrears bucket, the days between two limits; "0" without arrears. [d]
+
+    Source: bank practice of 30-day buckets; no.
+
+    >>> bucket(0, [0, 30, 60, 90]), bucket(31, [0, 30, 60, 90]), bucket(91, [0, 30, 60, 90])
+    ('0', '31-60', '90+')
+    """
+    passed = sum(days_past_due > limit for limit in limits)
+    if passed == 0:
+        return "0"
+    return f"{limits[-1]}+" if passed == len(limits) else f"{limits[passed - 1] + 1}-{limits[passed]}"

@@ -13,6 +13,7 @@ from services.credit.routes import (
     scores,
     servicing,
     valuations,
+    watching,
 )
 
 BLUEPRINTS = (
@@ -28,4 +29,5 @@ BLUEPRINTS = (
     paths.blp,
     prices.blp,
     monitoring.blp,
+    watching.blp,
 )

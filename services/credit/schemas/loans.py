@@ -252,9 +252,12 @@ class RiskResponse(Base):
     """How the loan is classed; the two scales are kept apart."""
 
     days_past_due = fields.Integer(required=True)
+    bucket = fields.String(required=True, metadata={"description": "Days past due, first and last of the bucket"})
     stage = fields.Integer(required=True, metadata={"description": "IFRS 9"})
     ecl_horizon = fields.String(required=True)
-    five_class = fields.String(required=True, metadata={"description": "The best class that the days alone allow"})
+    five_class = fields.String(
+        required=True, metadata={"description": "By days past due, not better than other facts allow"}
+    )
 
 
 class LoanSummary(Versioned):

@@ -6,7 +6,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, case, func, or_, select
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    case,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -162,6 +173,18 @@ class Loan(Versioned, Base):
     shortfall: Mapped[MoneyColumn | None]
     covenant_reasons: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     tested_at: Mapped[Moment | None]
+
+    # Class, as last found; what led there stands in loan_classes.
+    #: Day of the first instalment that has not come in whole, be it to come.
+    next_due_on: Mapped[date | None]
+    bucket: Mapped[str | None] = mapped_column(String(16))
+    stage: Mapped[int | None] = mapped_column(SmallInteger)
+    five_class: Mapped[str | None] = mapped_column(String(8))
+    #: Yearly default probability and loss given default of the decision on which the money went out.
+    origin_probability: Mapped[RateColumn | None]
+    #: The same without fire: what of it is the borrower's own.
+    borrower_probability: Mapped[RateColumn | None]
+    loss_given_default: Mapped[RateColumn | None]
 
     assets: Mapped[list["LoanAsset"]] = relationship(order_by="LoanAsset.asset_id")
     cover: Mapped["LoanCover"] = relationship()

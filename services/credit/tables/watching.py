@@ -1,11 +1,12 @@
 """Covenant tests, kept as they were made, and the rows that a block of them is made from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Row, String, Uuid, bindparam, select, text
+from sqlalchemy import CheckConstraint, Row, SmallInteger, String, Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -14,6 +15,8 @@ from shared.db import Moment, MoneyColumn, RateColumn
 
 #: Why a loan was tested.
 CAUSES = ("disbursement", "valuation", "payment", "cover", "guarantee", "pledge", "clock")
+#: The regulator's five, from best to worst.
+FIVE_CLASSES = ("正常", "关注", "次级", "可疑", "损失")
 #: All covenants hold; one is broken; the collateral cannot be valued, which is broken as well.
 VERDICTS = ("kept", "broken", "unknown")
 
@@ -81,13 +84,45 @@ class Instalment(Base):
     due_in_all: Mapped[MoneyColumn]
 
 
+class LoanClass(Base):
+    """A loan passed from one class into another: stage, five classes, arrears; why, and what loss is then expected."""
+
+    __tablename__ = "loan_classes"
+    __table_args__ = (
+        CheckConstraint("stage BETWEEN 1 AND 3", name="stage"),
+        CheckConstraint(one_of("five_class", FIVE_CLASSES), name="five_class"),
+    )
+
+    loan_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    institution: Mapped[str] = mapped_column(String(64))
+    at: Mapped[Moment]
+    actor: Mapped[str] = mapped_column(String(128))
+    days_past_due: Mapped[int]
+    bucket: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[int] = mapped_column(SmallInteger)
+    five_class: Mapped[str] = mapped_column(String(8))
+    #: Codes of what put it there; none in the best class.
+    grounds: Mapped[list[Any]] = mapped_column(JSONB)
+    exposure: Mapped[MoneyColumn]
+    #: Unknown where the loan was paid out before these were kept.
+    origin_probability: Mapped[RateColumn | None]
+    default_probability: Mapped[RateColumn | None]
+    loss_given_default: Mapped[RateColumn | None]
+    #: Over twelve months in stage 1, over the life of the loan in the others.
+    expected_loss: Mapped[MoneyColumn | None]
+    coefficients: Mapped[str] = mapped_column(String(64))
+
+
 _IDS: Any = bindparam("ids", type_=ARRAY(Uuid))
 _LOCK = text(
     "SELECT id FROM loans WHERE id = ANY(:ids) AND state IN ('performing', 'margin_called') ORDER BY id FOR UPDATE"
 ).bindparams(_IDS)
 # Each contract's levels are read out of the offer that was signed, once for each loan.
 _LOANS = text(
-    "SELECT l.id, l.state, l.steps, l.cure_by, l.insurer, l.guarantor,"
+    "SELECT l.id, l.state, l.steps, l.cure_by, l.insurer, l.guarantor, l.annual_rate::float8 AS annual_rate,"
+    " l.next_due_on, l.stage, l.five_class, l.bucket, l.origin_probability::float8, l.loss_given_default::float8,"
+    " l.borrower_probability::float8, (l.interest_due * 100)::bigint AS interest_due,"
     " (l.balance * 100)::bigint AS balance, l.matures_on, k.quantile, k.margin_call_loan_to_value::float8 AS margin,"
     " k.cure_loan_to_value::float8 AS cure, k.cure_days, c.state AS cover_state, c.expiry AS cover_until,"
     " g.state AS guarantee_state, t.due_at AS looked_at"
@@ -105,6 +140,25 @@ _SERVICE = text(
     "SELECT i.loan_id, extract(year FROM i.due_on)::int AS year, sum(i.principal + i.interest)::float8 AS service"
     " FROM loan_instalments i WHERE i.loan_id = ANY(:ids) GROUP BY 1, 2"
 ).bindparams(_IDS)
+_NEXT_DUE = text(
+    "SELECT l.id, coalesce(min(i.due_on), l.matures_on) AS due_on FROM loans l LEFT JOIN loan_instalments i"
+    " ON i.loan_id = l.id AND i.due_in_all > l.principal_repaid + l.recovered + l.interest_paid"
+    " WHERE l.id = ANY(:ids) GROUP BY l.id"
+).bindparams(_IDS)
+_LEFT_TO_PAY = text(
+    "SELECT i.loan_id, i.due_on, i.principal FROM loan_instalments i WHERE i.loan_id = ANY(:ids)"
+    " ORDER BY i.loan_id, i.number"
+).bindparams(_IDS)
+_LIVE = text(
+    "SELECT id FROM loans WHERE state IN ('performing', 'margin_called') AND id > :last ORDER BY id LIMIT :size"
+)
+_BY_CLASS = text(
+    "SELECT l.stage, l.five_class, l.bucket, count(*) AS loans, sum(l.balance) AS balance,"
+    " sum(c.expected_loss) AS expected_loss, count(*) FILTER (WHERE c.expected_loss IS NULL) AS loss_unknown"
+    " FROM loans l LEFT JOIN LATERAL (SELECT expected_loss FROM loan_classes c WHERE c.loan_id = l.id"
+    " ORDER BY c.id DESC LIMIT 1) c ON true"
+    " WHERE l.state IN ('performing', 'margin_called', 'defaulted', 'enforcing') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+)
 _ON = text(
     "SELECT a.asset_id, a.loan_id FROM loan_assets a JOIN loans l ON l.id = a.loan_id"
     " WHERE a.asset_id = ANY(:ids) AND l.state IN ('performing', 'margin_called')"
@@ -137,6 +191,41 @@ def pledges_of(session: Session, loan_ids: Sequence[UUID]) -> Sequence[Row[Any]]
 def debt_service_of(session: Session, loan_ids: Sequence[UUID]) -> dict[tuple[UUID, int], float]:
     """Instalments that fall due in each year of loans that are paid out, whether paid or not. [CNY]"""
     return {(row.loan_id, row.year): row.service for row in session.execute(_SERVICE, {"ids": list(loan_ids)})}
+
+
+def next_due(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, date]:
+    """The day of each loan's first instalment that has not come in whole; once all have, the last day of the loan.
+
+    Money counts for the instalments in their order, principal and interest together, so that who pays as agreed is
+    never late for a few days' interest.
+    """
+    return {row.id: row.due_on for row in session.execute(_NEXT_DUE, {"ids": list(loan_ids)})}
+
+
+def agreed_principal(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, list[tuple[date, Decimal]]]:
+    """Day and principal of each instalment of loans, as agreed."""
+    rows: dict[UUID, list[tuple[date, Decimal]]] = {}
+    for row in session.execute(_LEFT_TO_PAY, {"ids": list(loan_ids)}):
+        rows.setdefault(row.loan_id, []).append((row.due_on, row.principal))
+    return rows
+
+
+def classes_of(session: Session, loan_id: UUID) -> list[LoanClass]:
+    """Every class a loan passed through, oldest first."""
+    return list(session.scalars(select(LoanClass).where(LoanClass.loan_id == loan_id).order_by(LoanClass.id)))
+
+
+def live_loans(session: Session, size: int) -> Iterator[list[UUID]]:
+    """This bank's loans whose covenants are tested, so many at a time, by id."""
+    last = UUID(int=0)
+    while ids := list(session.scalars(_LIVE, {"last": last, "size": size})):
+        yield ids
+        last = ids[-1]
+
+
+def expected_losses(session: Session) -> list[Row[Any]]:
+    """Loans, what they owe and the loss expected of them, by stage, class and arrears as last found."""
+    return list(session.execute(_BY_CLASS))
 
 
 def covenant_tests_of(session: Session, loan_id: UUID, limit: int = 100) -> list[CovenantTest]:

@@ -3,7 +3,7 @@
 import calendar
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from services.sink.tables import Asset, Pledge, Valuation, latest_valuation, loc
 from shared import audit, clock, outbox, watchers
 from shared.db import found, locked, tenant
 from shared.errors import InvalidError, StateError
-from shared.events.credit import LoanAccepted
+from shared.events.credit import LoanAccepted, PledgeReductionOrdered, TopUpOrdered
 from shared.events.parts import PledgedAsset, Reason
 from shared.events.sink import PledgeEnforced, PledgePlaced, PledgeReduced, PledgeRefused, PledgeReleased
 from shared.ids import uuid7
@@ -40,21 +40,33 @@ def place_pledges(session: Session, accepted: LoanAccepted) -> None:
     if session.scalar(select(Pledge.id).where(Pledge.loan_id == lien.loan_id).limit(1)):
         log.info("the loan's pledges were placed before", loan=str(lien.loan_id))
         return
-    wanted = sorted(accepted.pledges, key=lambda one: one.asset_id)
+    _place_all(session, lien, accepted.pledges, accepted.bind_by)
+
+
+def add_pledges(session: Session, ordered: TopUpOrdered) -> None:
+    """Place further pledges of a loan that is paid out beside those it has, or refuse them all with the reasons."""
+    lien = Lien(ordered.loan_id, ordered.bank, months_later(clock.today(), ordered.term_months))
+    _place_all(session, lien, ordered.pledges, ordered.place_by)
+
+
+def _place_all(session: Session, lien: Lien, pledges: Sequence[PledgedAsset], until: datetime) -> None:
+    wanted = sorted(pledges, key=lambda one: one.asset_id)
     assets = {
         asset.id: asset
         for asset in locked_in_order(session, select(Asset).where(Asset.id.in_({one.asset_id for one in wanted})))
     }
+    held = select(Pledge.asset_id).where(Pledge.loan_id == lien.loan_id, Pledge.state.in_(("placed", "frozen")))
+    has = set(session.scalars(held))
     blocked: list[tuple[UUID, Reason]] = []
     for number, one in enumerate(wanted):
-        if number and wanted[number - 1].asset_id == one.asset_id:
+        if one.asset_id in has or (number and wanted[number - 1].asset_id == one.asset_id):
             blocked.append((one.asset_id, _ASSET_TWICE))
             continue
         blocked += [(one.asset_id, reason) for reason in _objections(session, assets.get(one.asset_id), one, lien)]
     if not wanted:
         # There is no asset to key the refusal by, so the loan's own id stands in.
         blocked.append((lien.loan_id, _NOTHING))
-    elif clock.now() > accepted.bind_by:
+    elif clock.now() > until:
         blocked.insert(0, (wanted[0].asset_id, _TOO_LATE))
     if blocked:
         _refuse(session, lien, blocked)
@@ -96,6 +108,22 @@ def reduce_pledge(session: Session, pledge_id: UUID, tonnes: Decimal, reason: st
     if tonnes >= pledge.tonnes:
         detail = f"the pledge has {pledge.tonnes} t; a part of them can be released, all of them by closing the loan"
         raise InvalidError(detail, errors=[{"pointer": "/tonnes", "detail": "not less than the pledge has"}])
+    _reduce(session, asset, pledge, tonnes, reason)
+    session.flush()
+    session.refresh(pledge)
+    return pledge
+
+
+def reduce_pledge_of(session: Session, ordered: PledgeReductionOrdered) -> None:
+    """Let go of a part of a loan's lien as the bank's credit office ordered, while there is that much to let go of."""
+    for asset, pledge in _held(session, ordered.loan_id, "placed"):
+        if asset.id == ordered.asset_id and ordered.tonnes < pledge.tonnes:
+            _reduce(session, asset, pledge, ordered.tonnes, ordered.reason)
+            return
+    log.warning("no such lien to reduce", loan=str(ordered.loan_id), asset=str(ordered.asset_id))
+
+
+def _reduce(session: Session, asset: Asset, pledge: Pledge, tonnes: Decimal, reason: str) -> None:
     serials = ledger.lift(session, asset, pledge, tonnes, reason)
     pledge.tonnes -= tonnes
     pledge.changed_at = clock.now()
@@ -114,9 +142,6 @@ def reduce_pledge(session: Session, pledge_id: UUID, tonnes: Decimal, reason: st
     )
     certify(session, pledge)
     audit.record(session, "reduce_pledge", pledge.id, tonnes=str(tonnes), reason=reason)
-    session.flush()
-    session.refresh(pledge)
-    return pledge
 
 
 def freeze_pledges(session: Session, loan_id: UUID) -> None:
