@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import consumer, covenants, database, events, http, prices, sink
+from tests.bench import consumer, covenants, database, events, http, prescreens, prices, sink
 from tests.bench.harness import Row, progress, write
 
 AREAS = {
@@ -21,6 +21,7 @@ AREAS = {
     "sink": sink.rows,
     "covenants": covenants.rows,
     "prices": prices.rows,
+    "prescreens": prescreens.rows,
 }
 FOLDER = Path("var/bench")
 

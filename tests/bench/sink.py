@@ -382,11 +382,11 @@ def _imports(postgres: EmbeddedPostgres) -> Iterator[Row]:
         progress(f"sink: a file of {IMPORTED:,} parcels")
         spent, memory, counts = _imported(database, parcels_file(IMPORTED))
         assert counts == (IMPORTED, 0), counts
-        copied = _copied(database, ("assets", "valuations", "outbox", "audit_entries"))
+        bare = copied(database, ("assets", "valuations", "outbox", "audit_entries"))
         yield Row.of(
             "sink",
             f"file of {IMPORTED:,} parcels registered and valued vs COPY of the same rows",
-            [(spent[1], copied / IMPORTED * 1e6)] * 2,
+            [(spent[1], bare / IMPORTED * 1e6)] * 2,
             unit="µs wall per parcel",
             goal=None,
             note=f"{1e6 / spent[1]:.0f} parcels a second, {spent[0]:.0f} µs of each this process's CPU, {memory:.0f} MB"
@@ -498,7 +498,7 @@ def _register(postgres: EmbeddedPostgres) -> Row:
             pass
         took, cpu = time.perf_counter() - started, time.process_time() - cpu
         assert _count(database, "valuations") == REGISTER
-        copied = _copied(database, ("valuations", "outbox"))
+        bare = copied(database, ("valuations", "outbox"))
         note = (
             f"{REGISTER:,} forests to the last committed valuation and event, {REGISTER / took:.0f} a second,"
             f" {cpu / REGISTER * 1e6:.0f} µs of them this process's CPU: read, valued over {DRAWS:,} paths, stored with"
@@ -509,7 +509,7 @@ def _register(postgres: EmbeddedPostgres) -> Row:
         return Row.of(
             "sink",
             "register revalued vs COPY of the same rows",
-            [(took / REGISTER * 1e6, copied / REGISTER * 1e6)] * 2,
+            [(took / REGISTER * 1e6, bare / REGISTER * 1e6)] * 2,
             unit="µs wall per forest",
             goal=None,
             note=note,
@@ -518,7 +518,7 @@ def _register(postgres: EmbeddedPostgres) -> Row:
         database.dispose()
 
 
-def _copied(database: Database, tables: Sequence[str]) -> float:
+def copied(database: Database, tables: Sequence[str]) -> float:
     """Wall time of a bare COPY of the rows of these tables. [s]"""
     with _admin(database) as connection:
         kept = {}

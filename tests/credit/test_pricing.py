@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.credit.actions import pricing
 from services.credit.actions.price_trace import FIGURES
 from services.credit.actions.pricing import LEGS, PriceInputs, price
 from services.credit.formulas.price import shapley_worths
@@ -84,6 +85,16 @@ def test_trees_and_the_policy_on_them_never_count_together_in_full(given_: Price
     assert recovered <= given_.carbon_value + 1 or made.loss_given_default == POLICY["lgd_floor"]
     worse = replace(BOOK.priced_by, values={**POLICY.values, "carbon_price_fall_given_fire": max(fall, 0.1)})
     assert price(worse, full).break_even_rate >= made.break_even_rate - 1e-12
+
+
+@given(inputs, st.booleans(), st.integers(0, 4))
+def test_legs_that_bear_nothing_need_no_working_out(given_: PriceInputs, insured: bool, guarantors: int) -> None:
+    some = dict(list(given_.guarantors.items())[:guarantors])
+    given_ = replace(given_, guarantors=some, sum_insured=given_.sum_insured if insured else 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pricing, "_borne", lambda _: frozenset(pricing.LEGS))
+        every_set = price(POLICY, given_)
+    assert price(POLICY, given_) == every_set
 
 
 def test_at_the_break_even_rate_the_return_is_the_hurdle_and_nothing_is_left() -> None:

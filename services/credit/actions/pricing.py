@@ -7,7 +7,7 @@ tenth percentile, and what a fire leaves of it is sold at a price that fell with
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -91,11 +91,10 @@ class Price:
 
 def price(policy: Policy, inputs: PriceInputs) -> Price:
     """Price a loan with its legs."""
-    states = {
-        frozenset(there): _state(policy, inputs, *(leg for leg in LEGS if leg not in there))
-        for size in range(len(LEGS) + 1)
-        for there in combinations(LEGS, size)
-    }
+    # A leg that bears nothing changes nothing, so only those of the loan's own legs are worked out.
+    borne = _borne(inputs)
+    made = {there: _state(policy, inputs, *(leg for leg in LEGS if leg not in there)) for there in _subsets(borne)}
+    states = {there: made[there & borne] for there in _subsets(LEGS)}
     everything = frozenset(LEGS)
     whole, bare, before_legs = states[everything], states[frozenset()], states[frozenset({"carbon"})]
     without = {leg: states[everything - {leg}] for leg in LEGS}
@@ -138,6 +137,22 @@ def price(policy: Policy, inputs: PriceInputs) -> Price:
         ),
         capital_by_framework=_by_framework(policy, inputs, whole),
     )
+
+
+def _borne(inputs: PriceInputs) -> frozenset[str]:
+    """The legs that bear anything."""
+    bearing = {
+        "carbon": inputs.carbon_value > 0,
+        "insurer": inputs.sum_insured > 0,
+        "guarantor": any(name not in BEHIND for name in inputs.guarantors),
+        "reguarantor": any(name in BEHIND for name in inputs.guarantors),
+    }
+    return frozenset(leg for leg in LEGS if bearing[leg])
+
+
+def _subsets(legs: Iterable[str]) -> Iterator[frozenset[str]]:
+    legs = tuple(legs)
+    return (frozenset(there) for size in range(len(legs) + 1) for there in combinations(legs, size))
 
 
 def _by_framework(policy: Policy, inputs: PriceInputs, whole: "_State") -> dict[str, float]:
