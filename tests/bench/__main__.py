@@ -10,11 +10,12 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import consumer, covenants, database, events, http, prescreens, prices, sink
+from tests.bench import consumer, covenants, database, events, http, prescreens, prices, scoring, sink
 from tests.bench.harness import Row, progress, write
 
 AREAS = {
     "http": http.rows,
+    "scoring": scoring.rows,
     "database": database.rows,
     "events": events.rows,
     "consumer": consumer.rows,

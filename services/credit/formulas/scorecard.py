@@ -12,7 +12,7 @@ dict.
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 FeatureValue = float | bool | str | None
@@ -94,6 +94,9 @@ class Card:
     features: tuple[_Feature, ...]
     intercept: float
     covariance: tuple[tuple[float, ...], ...]
+    #: Spreads that were asked for already, by the lines that apply: there are few, and a sum of (C6) costs as much as
+    #: all else of a score.
+    spreads: dict[tuple[int, ...], float] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Card":
@@ -285,11 +288,23 @@ def score(card: Card, features: Mapping[str, FeatureValue], most_reasons: int = 
         points=points,
         probability=_logistic(log_odds),
         log_odds=log_odds,
-        log_odds_sd=log_odds_sd(places, card.covariance),
+        log_odds_sd=_spread(card, tuple(places)),
         points_by_feature=by_feature,
         reasons=tuple(reasons[:most_reasons]),
         flags=tuple(flags),
     )
+
+
+def _spread(card: Card, places: tuple[int, ...]) -> float:
+    spread = card.spreads.get(places)
+    if spread is None:
+        spread = log_odds_sd(places, card.covariance)
+        if len(card.spreads) < _MOST_SPREADS:
+            card.spreads[places] = spread
+    return spread
+
+
+_MOST_SPREADS = 65_536
 
 
 def _points_lost(reason: Reason) -> float:

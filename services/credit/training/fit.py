@@ -8,7 +8,7 @@ direction are taken out and the rest is fitted again: what is left is monotone, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -54,13 +54,14 @@ class Encoding:
 
     def places(self, values: NDArray[Any]) -> Ints:
         """Attribute of each value; -1 where it has none of its own."""
-        missing = blank(values)
+        gap = self.size - 1 if self.gaps else -1
         if self.feature.kind == "number":
+            missing = blank(values)
             places = np.searchsorted(self.edges, np.where(missing, 0.0, values.astype(np.float64)), side="left")
-        else:
-            index = {value: place for place, group in enumerate(self.members) for value in group}
-            places = np.array([index.get(value, -1) for value in values])
-        return np.where(missing, self.size - 1 if self.gaps else -1, places).astype(np.int64)
+            return np.where(missing, gap, places).astype(np.int64)
+        index: dict[FeatureValue, int] = {value: at for at, group in enumerate(self.members) for value in group}
+        index[None] = gap
+        return np.fromiter(map(index.get, values.tolist(), repeat(-1)), np.int64, len(values))
 
     def columns(self) -> Floats:
         """Regression columns of each attribute, attributes by columns."""
@@ -133,7 +134,7 @@ class FittedFeature:
         others = np.array([terms[self.worst], 0.0 if self.encoding.feature.unseen == "average" else terms[self.worst]])
         places = self.encoding.places(values)
         none = places < 0
-        places[none] = len(terms) + ~blank(values)[none]
+        places[none] = len(terms) + ~blank(values[none])
         found: Floats = np.concatenate([terms, others])[places]
         return found
 
