@@ -8,7 +8,7 @@ from services.insurance.actions.exposures import BASES, CLASSES
 from services.insurance.actions.index_covers import KINDS
 from services.insurance.actions.pricing import QUANTILES, SUBSIDIES
 from services.insurance.actions.reasons import COUNTIES, PERILS
-from services.insurance.schemas.common import StepSchema
+from services.insurance.schemas.common import StepSchema, Texts
 from shared.fields import Base, Money, Names, Quantity, ReasonSchema, Whole
 
 INSURED_PERILS = tuple(peril for peril in PERILS if peril != "harvest")
@@ -93,7 +93,7 @@ class WaterfallStep(Base):
     step = fields.String(required=True)
     equation = fields.String(required=True)
     amount = fields.String(required=True, metadata={"description": "CNY; below 0 where the step takes something off"})
-    coefficients = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    coefficients = Texts(required=True)
 
 
 class ModelledSchema(Base):
@@ -119,7 +119,7 @@ class FactorSchema(Base):
     peril = fields.String(required=True)
     source = fields.String(required=True, metadata={"description": "The peril model, or the dated rates"})
     rate = fields.String(required=True)
-    factors = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    factors = Texts(required=True)
     model = fields.Nested(ModelledSchema(), required=True, allow_none=True)
 
 
@@ -131,7 +131,7 @@ class PricingSchema(Base):
     deviation = fields.String(required=True, metadata={"description": "Technical over filed rate, less 1"})
     waterfall = fields.List(fields.Nested(WaterfallStep()), required=True)
     factors = fields.List(fields.Nested(FactorSchema()), required=True)
-    split = fields.Dict(keys=fields.String(), values=fields.String(), required=True, metadata={"description": "CNY"})
+    split = Texts(required=True, metadata={"description": "CNY"})
 
 
 class PricedForest(Base):
