@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.credit.formulas.covenants import Flags, Floats, Whole
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Whole = NDArray[np.int64]
 
 FIVE_CLASSES = ("正常", "关注", "次级", "可疑", "损失")
 
