@@ -269,7 +269,7 @@ def test_a_policy_is_lapsed_once(insurance_db: Database, asset: UUID, loan: UUID
     ],
 )
 def test_months_later_keep_to_the_month(day: date, months: int, later: date) -> None:
-    assert policies._months_later(day, months) == later
+    assert policies.months_later(day, months) == later
 
 
 # -- claims -----------------------------------------------------------------------------------------------------------
