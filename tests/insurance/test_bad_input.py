@@ -51,7 +51,7 @@ def money(amount: str) -> dict[str, str]:
         pytest.param("/v1/price", terms(annual_cap=money("0.00")), 422, id="a cap of nothing"),
         pytest.param("/v1/index-price", INDEX | {"kind": "wish"}, 422, id="an unknown kind"),
         pytest.param("/v1/index-price", INDEX | {"limit": money("0.00")}, 422, id="an index without a limit"),
-        pytest.param("/v1/repricings", {"on": "1999-01-01"}, 422, id="a day before any rate"),
+        pytest.param("/v1/repricings", {"on": "2013-06-01"}, 422, id="a day before the tariff"),
         pytest.param("/v1/policies/{policy}/endorsements", {"assets": []}, 422, id="no sum"),
         pytest.param(
             "/v1/policies/{policy}/endorsements",

@@ -164,7 +164,7 @@ def _priced(tariff: pricing.Tariff, rows: Sequence[Mapping[str, Any]]) -> list[l
 
 def start_book(session: Session, on: date, maker: str) -> BulkPricing:
     """Price every policy in force anew on the parameters in force on a day, beside what it pays."""
-    if not PARAMETERS.at(on).entries:
+    if "base_rate" not in PARAMETERS.at(on).entries:
         raise InvalidError(f"no rates are in force on {on}")
     ids = session.scalars(select(Policy.id).where(Policy.state == "in_force").order_by(Policy.id)).all()
     if not ids:
