@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from services.guarantee.actions import allocations
 from services.guarantee.actions.calls import close_loan, open_call, share_recovery
 from services.guarantee.actions.guarantees import (
     amortise_guarantee,
@@ -48,7 +49,7 @@ TIMERS: Mapping[str, TimerHandler] = {
     "claim_period": end_claim_period,
 }
 
-JOBS: Mapping[str, Step] = {}
+JOBS: Mapping[str, Step] = {"allocation": allocations.step}
 
 
 def tenant_of(event: Event) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import consumer, covenants, database, events, http, prescreens, prices, scoring, sink
+from tests.bench import allocation, consumer, covenants, database, events, http, prescreens, prices, scoring, sink
 from tests.bench.harness import Row, progress, write
 
 AREAS = {
@@ -20,6 +20,7 @@ AREAS = {
     "events": events.rows,
     "consumer": consumer.rows,
     "sink": sink.rows,
+    "allocation": allocation.rows,
     "covenants": covenants.rows,
     "prices": prices.rows,
     "prescreens": prescreens.rows,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     peril_models.promoted(databases["insurance"], peril_models.signed(peril_models.document()))
     rows = f"{','.join(bulk_pricing.REQUIRED)}\nPARCEL-1,youyu,1000.00,900.00\n".encode()
     body(client("insurance", databases["insurance"], "insurer", INSURER).send("/v1/pricings", rows), 202)
+    example = Path("docs/examples/guarantee-queue.json").read_bytes()
+    body(client("guarantee", databases["guarantee"], "guarantor", GUARANTOR).send("/v1/allocations", example), 202)
     # Two borrowers of one telephone, so that there is a group.
     for serial in (1, 2):
         asked = borrowers.person(serial, phone="13900000000")
@@ -153,7 +156,7 @@ _LISTS = {
         "pricing_id": "pricings",
         "model_id": "models",
     },
-    "guarantee": {"guarantee_id": "guarantees", "call_id": "calls"},
+    "guarantee": {"guarantee_id": "guarantees", "call_id": "calls", "allocation_id": "allocations"},
 }
 _ROLES = {"sink": "bureau", "credit": "officer", "insurance": "insurer", "guarantee": "guarantor"}
 

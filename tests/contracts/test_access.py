@@ -41,6 +41,7 @@ PUBLIC_IDS = {
 PRIVATE_IDS = {
     *("loan_id", "cover_id", "policy_id", "claim_id", "guarantee_id", "call_id", "pledge_id", "job_id", "import_id"),
     *("footprint_id", "order_id", "land_use_id", "adoption_id", "account_id", "entry_id", "party_id", "prescreen_id"),
+    "allocation_id",
     "model_id",
     "pricing_id",
     "proposal_id",

@@ -1,5 +1,6 @@
 """Tables of the guarantee database, by noun."""
 
+from services.guarantee.tables.allocations import Allocation
 from services.guarantee.tables.base import Base
 from services.guarantee.tables.calls import Call, JournalRow, Recovery
 from services.guarantee.tables.capacity import LIVE, Bucket, Reservation
@@ -8,6 +9,7 @@ from services.guarantee.tables.profiles import County, Profile
 
 __all__ = [
     "LIVE",
+    "Allocation",
     "Base",
     "Bucket",
     "Call",
