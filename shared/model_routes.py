@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from shared import models
 from shared.db import found
-from shared.fields import Base, Flag, Moment, PageQuery, Text, Versioned, page_of
+from shared.fields import Base, Flag, Moment, Names, PageQuery, Text, Versioned, page_of
 from shared.models import ROLES, STATES, Model, Register
 from shared.web import Blueprint, caller, page, uploaded
 
@@ -69,6 +69,7 @@ class ServedModelResponse(Base):
         },
     )
     note = fields.String(required=True)
+    warnings = Names(required=True, metadata={"description": "What the last measurement of drift found, say"})
 
 
 class ServedModelsResponse(Base):
@@ -163,7 +164,13 @@ def model_routes(service: str, register: Register) -> Blueprint:
         places = [(p, role, register.serving(session, p, role)) for p in purposes for role in ROLES]
         return {
             "items": [
-                {"purpose": purpose, "role": role, "kind": one.kind, **one.label()}
+                {
+                    "purpose": purpose,
+                    "role": role,
+                    "kind": one.kind,
+                    **one.label(),
+                    "warnings": register.warnings(session, one),
+                }
                 for purpose, role, one in places
                 if one is not None
             ]

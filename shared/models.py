@@ -145,6 +145,8 @@ class Register:
     kinds: Mapping[str, Kind]
     #: By purpose and role, where the program brings one.
     shipped: Mapping[tuple[str, str], Callable[[], Served]]
+    #: What the last look at a served model found, to be shown beside it.
+    warnings: Callable[[Session, Served], list[str]] = lambda session, model: []
 
     # -- steps --------------------------------------------------------------------------------------------------------
 

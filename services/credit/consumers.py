@@ -4,7 +4,17 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from services.credit.actions import legs, offers, prescreens, recovery, reviews, servicing, valuations, watching
+from services.credit.actions import (
+    legs,
+    monitoring,
+    offers,
+    prescreens,
+    recovery,
+    reviews,
+    servicing,
+    valuations,
+    watching,
+)
 from services.credit.actions.models import shipped_card
 from services.credit.schemas.prescreens import read_row
 from shared.door import Door
@@ -46,6 +56,7 @@ TIMERS: Mapping[str, TimerHandler] = {
     "freshness": watching.watch_clock,
     "review": reviews.remind,
     "arrears": watching.watch_clock,
+    "stability": monitoring.measure_again,
 }
 
 

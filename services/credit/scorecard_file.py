@@ -1,6 +1,6 @@
-"""Loading of models: signature and hash checked, parity rows replayed, or nothing is served.
+"""Loading of cards: signature and hash checked, parity rows replayed, or nothing is served.
 
-Cards and challengers are data. Neither pickle nor scikit-learn is on this path.
+A card is data. Neither pickle nor scikit-learn is on this path.
 """
 
 import json
@@ -10,11 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.credit.formulas.scorecard import Card, score
-from services.credit.formulas.trees import Trees, ensemble_probability
 from shared.artefacts import Artefact, ArtefactError, check, trusted, written
 from shared.settings import settings
 
@@ -75,41 +73,14 @@ def scorecard_of(artefact: Artefact, name: str = SCORECARD) -> Scorecard:
     return Scorecard(card, artefact.document, artefact.sha256, artefact.signatures)
 
 
-@dataclass(frozen=True)
-class Challenger:
-    """Trees ready to score in the shadow."""
-
-    trees: Trees
-    sha256: str
-
-    def probability(self, features: Mapping[str, Any]) -> float:
-        """Default probability of one application. Raises ValueError where a feature cannot be read."""
-        return float(ensemble_probability(self.trees, self.trees.rows([features]))[0])
-
-
-def challenger_of(artefact: Artefact, name: str) -> Challenger:
-    """Make signed trees ready to score. Raises ArtefactError unless they compute what training computed."""
-    try:
-        trees = Trees.from_document(artefact.document)
-        parity = artefact.document["parity"]
-        _demand_rows(parity, name)
-        found = ensemble_probability(trees, trees.rows([row["features"] for row in parity]))
-        apart = np.abs(found - np.array([float(row["probability"]) for row in parity]))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise ArtefactError(f"{name} is no challenger: {error!r}") from error
-    if not (apart <= PARITY_TOLERANCE).all():
-        worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
-        raise ArtefactError(f"parity row {worst} of {name}: probability is {found[worst]!r}, training had another")
-    return Challenger(trees, artefact.sha256)
-
-
-def _demand_rows(parity: list[dict[str, Any]], name: str) -> None:
+def demand_rows(parity: list[dict[str, Any]], name: str) -> None:
+    """Refuse a model that brings too few rows to be proved by. Raises ArtefactError."""
     if len(parity) < LEAST_PARITY_ROWS:
         raise ArtefactError(f"{name} holds {len(parity)} parity rows, at least {LEAST_PARITY_ROWS} are needed")
 
 
 def _replay(card: Card, parity: list[dict[str, Any]], name: str) -> None:
-    _demand_rows(parity, name)
+    demand_rows(parity, name)
     for number, row in enumerate(parity):
         try:
             found = score(card, row["features"])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from services.credit import scorecard_file
-from services.credit.scorecard_file import challenger_of
+from services.credit import challenger_file
+from services.credit.challenger_file import challenger_of
 from services.credit.tables import ShadowScore
 from services.credit.training import challenger as training
 from services.credit.training.loan_file import Loans, loans_of, read_mapping, read_rows
@@ -41,7 +41,7 @@ def document(loans: Loans) -> dict[str, Any]:
     return made
 
 
-def ready(document: dict[str, Any]) -> scorecard_file.Challenger:
+def ready(document: dict[str, Any]) -> challenger_file.Challenger:
     return challenger_of(Artefact(document, "0" * 64, ()), "challenger")
 
 
@@ -135,7 +135,7 @@ def test_one_that_fails_is_written_down_and_stops_nothing(
     def broken(*_: Any) -> float:
         raise ValueError("no such feature")
 
-    monkeypatch.setattr(scorecard_file.Challenger, "probability", broken)
+    monkeypatch.setattr(challenger_file.Challenger, "probability", broken)
     office.story.value()
     loan = office.story.apply()
     assert loan["decision"]["outcome"] == "approve"

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.credit import scorecard_file
+from services.credit import challenger_file, scorecard_file
 from services.credit.scorecard_file import Scorecard
-from services.credit.tables import materials_of
+from services.credit.tables import StabilityRun, materials_of
 from shared.artefacts import Artefact
 from shared.models import Kind, Model, Register, Served, served
 
@@ -27,12 +27,24 @@ def _card(artefact: Artefact, name: str) -> Scorecard:
     return scorecard_file.scorecard_of(artefact, name)
 
 
+def _warnings(session: Session, model: Served) -> list[str]:
+    """Whether the last measurement of drift found that applications are not what the model was trained on."""
+    last = session.scalars(
+        select(StabilityRun)
+        .where(StabilityRun.model_sha256 == model.sha256)
+        .order_by(StabilityRun.at.desc(), StabilityRun.id.desc())
+        .limit(1)
+    ).first()
+    return [f"drift_{last.band}"] if last is not None and last.band in ("watch", "alarm") else []
+
+
 REGISTER = Register(
     kinds={
         "scorecard": Kind(PURPOSE, decides=True, ready=_card),
-        "trees": Kind(PURPOSE, decides=False, ready=scorecard_file.challenger_of),
+        "trees": Kind(PURPOSE, decides=False, ready=challenger_file.challenger_of),
     },
     shipped={(PURPOSE, "champion"): shipped_card},
+    warnings=_warnings,
 )
 
 

@@ -88,6 +88,8 @@ PARTIES = (
 PATH = ("bank_minimum_retained_share", "path_costs", "path_grid")
 #: Where a loan is placed for the limits of the book.
 LIMITS = ("fire_zone_degrees",)
+#: How models are watched.
+MONITORING = ("fairness_limits", "model_monitoring", "stability_bands")
 #: A natural person may ask that a person looks again.
 REVIEWS = ("review_days", "review_request_days")
 #: What an officer is warned of, and what a stress takes away.

@@ -134,7 +134,7 @@ def judge(policy: Policy, card: Scorecard, facts: Facts, assets: Sequence[Collat
         reasons=tuple(told[: policy["most_reasons"]]),
         blocking=tuple(one.reason for one in rules.of_severity(breaches, "decline", "fault")),
         watch=tuple(watch),
-        flags=(*scored.flags, *flags, *_silences(facts, assets)),
+        flags=(*scored.flags, *flags, *_silences(facts, assets), *_few(card)),
         breaches=tuple(breaches),
         unknown=tuple(unknown),
     )
@@ -296,6 +296,11 @@ def _outcome(policy: Policy, facts: Facts, band: str, breaches: Sequence[Breach]
     if "decline" in asked or band == "decline":
         return ("refer", ("human_review",)) if facts.natural_person else ("decline", ())
     return ("refer" if "refer" in asked or band == "refer" else "approve"), ()
+
+
+def _few(card: Scorecard) -> tuple[str, ...]:
+    """Whether the card learnt from so few defaults that its interval says more than its probability."""
+    return ("few_defaults",) if card.document.get("low_data") else ()
 
 
 def _silences(facts: Facts, assets: Sequence[Collateral]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from services.credit.actions import models, scoring
 from services.credit.actions.scoring import Facts, Judgement
 from services.credit.actions.underwriting import Rulebook
-from services.credit.scorecard_file import Challenger, Scorecard
+from services.credit.challenger_file import Challenger
+from services.credit.scorecard_file import Scorecard
 from services.credit.tables import Decision, ShadowScore
 from shared import clock
 from shared.errors import RefusalError

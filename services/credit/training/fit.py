@@ -148,6 +148,8 @@ class Model:
     #: Of (intercept, every attribute of every feature), in order.
     covariance: Floats
     excluded: Mapping[str, str]
+    #: Calibrated log odds of the training rows, each by a fit without it; none where there are too few to fold.
+    reference: Floats | None = None
 
     def log_odds(self, loans: Loans) -> Floats:
         """ln(bad:good) of each row."""
@@ -281,6 +283,22 @@ def _interval_labels(edges: Sequence[float]) -> list[str]:
     return [f"up to {edges[0]:,.12g}", *middle, f"above {edges[-1]:,.12g}"] if edges else ["any"]
 
 
+def _calibration_covariance(model: Model, spread: Floats) -> Floats:
+    """What not knowing shift and slope of the calibration adds: with few defaults it is most of what is not known.
+
+    Shift and slope apply to x = z·θ, the sum of the lines z that apply, so their variance s_aa + 2·x·s_ab + x²·s_bb is
+    a quadratic form of z like the rest.
+    """
+    terms = np.array([model.intercept, *(a.log_odds for each in model.features for a in each.attributes)])
+    level = np.zeros(len(terms))
+    level[0] = 1
+    cross = np.outer(level, terms)
+    found: Floats = (
+        spread[0, 0] * np.outer(level, level) + spread[0, 1] * (cross + cross.T) + spread[1, 1] * np.outer(terms, terms)
+    )
+    return found
+
+
 def calibrated(loans: Loans) -> Model:
     """Fit, then fold a slope and a shift found on out-of-fold log odds into the terms.
 
@@ -290,12 +308,18 @@ def calibrated(loans: Loans) -> Model:
     stated = np.empty(len(loans))
     least = int(min(loans.outcomes.sum(), (1 - loans.outcomes).sum()))
     slope, shift = 1.0, 0.0
+    spread: Floats = np.zeros((2, 2))
+    reference = None
     if least >= 10:
         folds = StratifiedKFold(n_splits=5, shuffle=True, random_state=SEED)
         for train, test in folds.split(loans.outcomes, loans.outcomes):
             stated[test] = fitted(loans.take(train)).log_odds(loans.take(test))
         fit = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(stated[:, None], loans.outcomes)
         slope, shift = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+        reference = np.round(slope * stated + shift, 6)
+        seen = np.column_stack([np.ones(len(loans)), stated])
+        level = logistic(slope * stated + shift)
+        spread = np.asarray(np.linalg.inv(seen.T @ (seen * (level * (1 - level))[:, None])), dtype=np.float64)
     if slope <= 0:
         raise FitError("what is learnt on some of the loans says nothing about the others")
     return Model(
@@ -307,6 +331,7 @@ def calibrated(loans: Loans) -> Model:
             for each in model.features
         ),
         round(slope * model.intercept + shift, 10),
-        slope**2 * model.covariance,
+        slope**2 * model.covariance + _calibration_covariance(model, spread),
         model.excluded,
+        reference,
     )

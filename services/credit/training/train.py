@@ -274,7 +274,7 @@ def card_of(model: Model, loans: Loans, mapping: LoanMapping, data_sha256: str) 
     """The card as data: what is served, and all that is needed to know where it comes from."""
     return {
         "name": "forest-loan-scorecard",
-        "version": 2,
+        "version": 3,
         "note": mapping.note,
         "direction": {
             "log_odds": "ln(bad:good); bad = " + ", ".join(sorted(mapping.bad)),
@@ -287,6 +287,8 @@ def card_of(model: Model, loans: Loans, mapping: LoanMapping, data_sha256: str) 
         "covariance": [[_significant(cell) for cell in line[: n + 1]] for n, line in enumerate(model.covariance)],
         "features": [_feature(each) for each in model.features],
         "excluded": dict(model.excluded),
+        "low_data": bool(loans.outcomes.sum() < LOW_DATA_BADS),
+        "reference": _training_distribution(model, loans),
         "training": {
             "mapping": mapping.name,
             "data_sha256": data_sha256,
@@ -303,6 +305,24 @@ def card_of(model: Model, loans: Loans, mapping: LoanMapping, data_sha256: str) 
         },
         "parity": _parity(model, loans),
     }
+
+
+def _training_distribution(model: Model, loans: Loans) -> dict[str, Any]:
+    """Where the training loans lay: the score by tenths, each feature by attribute, what has none first.
+
+    Scores are out of fold: in-sample ones would show overfit as drift.
+    """
+    score = None
+    if model.reference is not None:
+        edges = np.unique(np.round(np.quantile(model.reference, np.linspace(0, 1, 11)[1:-1]), 6))
+        counts = np.bincount(np.searchsorted(edges, model.reference, side="left"), minlength=len(edges) + 1)
+        score = {"edges": edges.tolist(), "rows": counts.tolist()}
+    features = {}
+    for each in model.features:
+        name, size = each.encoding.feature.name, each.encoding.size
+        places = each.encoding.places(loans.values[name])
+        features[name] = np.bincount(places + 1, minlength=size + 1).tolist()
+    return {"log_odds": score, "features": features}
 
 
 def _significant(number: float) -> float:
