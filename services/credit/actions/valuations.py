@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.credit.actions import watching
-from services.credit.tables import Valuation, live_loans_on
+from services.credit.tables import Valuation, loans_between
 from shared import clock, watchers
 from shared.db import acting_for
 from shared.events.base import encode
@@ -48,15 +48,16 @@ def _apart(session: Session, many: Sequence[Incoming]) -> Iterator[Sequence[Inco
     if len(many) == 1:
         yield many
         return
-    tested: dict[UUID, set[UUID]] = {one.event.asset_id: set() for one in many}
-    for bank, assets in watchers.banks(session, tested).items():
+    between: dict[UUID, set[UUID]] = {one.event.asset_id: set() for one in many}
+    for bank, assets in watchers.banks(session, between).items():
         with acting_for(session, bank):
-            for asset_id, loans in live_loans_on(session, assets).items():
-                tested[asset_id] |= loans
+            for loan_id, under in loans_between(session, assets).items():
+                for asset_id in under:
+                    between[asset_id].add(loan_id)
     part: list[Incoming] = []
     taken: set[UUID] = set()
     for one in many:
-        touched = {one.event.asset_id} | tested[one.event.asset_id]
+        touched = {one.event.asset_id} | between[one.event.asset_id]
         if part and not taken.isdisjoint(touched):
             yield part
             part, taken = [], set()

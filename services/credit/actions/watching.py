@@ -5,6 +5,7 @@ covenant_tests.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime, timedelta
@@ -52,9 +53,7 @@ def watch_assets(session: Session, valued: Mapping[UUID, Incoming]) -> None:
     """Test the covenants of every bank's live loans on assets that were valued anew, each on account of its event."""
     for bank, assets in watchers.banks(session, valued).items():
         with acting_for(session, bank):
-            standing = live_loans_on(session, assets)
-            came = {loan_id: valued[asset] for asset in assets for loan_id in standing.get(asset, ())}
-            retest_all(session, list(came), "valuation", came)
+            retest_all(session, live_loans_on(session, assets), "valuation", valued)
 
 
 def watch_clock(session: Session, loan_id: UUID) -> None:
@@ -73,7 +72,7 @@ def retest_all(
     session: Session, loan_ids: Sequence[UUID], cause: str, came: Mapping[UUID, Incoming] | None = None
 ) -> None:
     """Test the covenants of this bank's loans, those of them that are live: call the margin on a breach, or end the
-    call when it is cured. `came` names the event on whose account each is tested, where it is not this one's.
+    call when it is cured. `came` names, by forest, the event on whose account each is tested.
     """
     ordered = sorted(loan_ids)
     for start in range(0, len(ordered), BLOCK):
@@ -194,7 +193,7 @@ class _Test:
         self.cured = block.called & ~found.broken & ~np.isnan(found.ratio)
         self.breached = ~block.called & found.broken
         self.ratios = [None if one != one else Decimal(f"{one:.8f}") for one in found.ratio.tolist()]
-        self.shortfalls = [money.from_fen(one) for one in found.shortfall.tolist()]
+        self.shortfalls = [_yuan(one) for one in found.shortfall.tolist()]
         self.pledges: dict[int, list[int]] = {}
         for number, owner in enumerate(block.owner.tolist()):
             self.pledges.setdefault(owner, []).append(number)
@@ -209,7 +208,7 @@ class _Test:
         self._write_classes(came)
         causes: dict[Incoming | None, list[int]] = {}
         for place in changed:
-            causes.setdefault(came.get(self.block.ids[place]), []).append(place)
+            causes.setdefault(self._incoming(place, came), []).append(place)
         for incoming, places in causes.items():
             with nullcontext() if incoming is None else incoming.cause(self.session):
                 self._tell(places)
@@ -243,35 +242,37 @@ class _Test:
                 strict=True,
             )
         ]
-        rows = []
+        covers, years = self.covers.tolist(), self.weakest.tolist()
+        short, unvalued = self.short.tolist(), found.unvalued.tolist()
+        levels = {one: Decimal(f"{one:.8f}") for one in set(limits)}
+        # Ids of one test follow each other: what a draw for each would add is nothing but time.
+        first, rows = uuid7().int, []
         for place, row in enumerate(block.loans):
-            cover, why = self.covers[place], self.why.get(place, ())
-            codes = [one.code for one in why]
-            if self.short[place]:
+            cover, codes = covers[place], [one.code for one in self.why.get(place, ())]
+            if short[place]:
                 codes.append("debt_service_short")
-            unknown = bool(found.unvalued[place])
-            value = values[place]
+            unknown, value = unvalued[place], values[place]
             rows.append(
                 (
                     row.id,
-                    uuid7(),
+                    UUID(int=first + place),
                     self.bank,
                     self.now,
                     self.cause,
                     "unknown" if unknown else "broken" if codes else "kept",
                     bulk.Json(json.dumps(codes)) if codes else _NONE,
-                    money.from_fen(row.balance),
+                    _yuan(row.balance),
                     row.quantile,
-                    None if value != value else money.yuan(value),
+                    None if value != value else Decimal(f"{value:.2f}"),
                     None if unknown else self.ratios[place],
-                    Decimal(f"{limits[place]:.8f}"),
+                    levels[limits[place]],
                     self.shortfalls[place],
                     day(fresh[place]),
                     row.cover_state,
                     row.cover_until,
                     row.guarantee_state,
-                    Decimal(f"{cover:.8f}") if np.isfinite(cover) else None,
-                    int(self.weakest[place]) or None,
+                    Decimal(f"{cover:.8f}") if math.isfinite(cover) else None,
+                    years[place] or None,
                     bulk.Json(f"[{','.join(pledged[one] for one in self.pledges.get(place, ()))}]"),
                     coefficients,
                 )
@@ -284,14 +285,16 @@ class _Test:
         names = [FIVE_CLASSES[one] for one in found.five_class.tolist()]
         changed = [
             place
-            for place, row in enumerate(block.loans)
-            if (row.stage, row.five_class, row.bucket) != (found.stage[place], names[place], found.bucket[place])
+            for place, (row, *now) in enumerate(
+                zip(block.loans, found.stage.tolist(), names, found.bucket, strict=True)
+            )
+            if [row.stage, row.five_class, row.bucket] != now
         ]
         agreed = agreed_principal(session, [block.ids[place] for place in changed]) if changed else {}
         entries = []
         for place in changed:
             row, stage, loss = block.loans[place], int(found.stage[place]), block.loans[place].loss_given_default
-            incoming, owed = came.get(row.id), money.from_fen(row.balance + row.interest_due)
+            incoming, owed = self._incoming(place, came), money.from_fen(row.balance + row.interest_due)
             probability = float(found.probability[place])
             entry = {
                 "loan_id": row.id,
@@ -336,13 +339,15 @@ class _Test:
         valuation, where moving it would be one more row with every test.
         """
         today, due = clock.today().toordinal(), {}
-        for place, row in enumerate(self.block.loans):
-            days = [int(self.found.fresh_until[place]), int(self.block.cover_until[place])]
-            days = [day for day in days if day >= today]
-            if days:
-                morning = _morning(date.fromordinal(min(days) + 1))
-                if row.looked_at is None or row.looked_at > morning:
-                    due[row.id] = morning
+        ends = zip(self.found.fresh_until.tolist(), self.block.cover_until.tolist(), strict=True)
+        mornings: dict[int, datetime] = {}
+        for row, both in zip(self.block.loans, ends, strict=True):
+            last = min((day for day in both if day >= today), default=None)
+            if last is not None:
+                if last not in mornings:
+                    mornings[last] = _morning(date.fromordinal(last + 1))
+                if row.looked_at is None or row.looked_at > mornings[last]:
+                    due[row.id] = mornings[last]
         timers.put_all(self.session, "freshness", due)
 
     def _tell(self, places: Sequence[int]) -> None:
@@ -390,6 +395,11 @@ class _Test:
         timers.put_all(session, "cure", calls)
         timers.cancel_all(session, "cure", [block.ids[place] for place in places if self.cured[place]])
         outbox.put_all(session, events)
+
+    def _incoming(self, place: int, came: Mapping[UUID, Incoming]) -> Incoming | None:
+        """The event on whose account a loan is tested."""
+        forests = (self.block.asset_ids[one] for one in self.pledges.get(place, ()))
+        return next((came[forest] for forest in forests if forest in came), None)
 
     def _following(self, place: int) -> str:
         return "margin_called" if self.breached[place] else "performing"
@@ -447,6 +457,11 @@ def _fault(asset_id: UUID, valuation: Valuation | None) -> Reason:
     if valuation is None:
         return reasons.valuation_missing(str(asset_id))
     return reasons.valuation_stale(str(asset_id), valuation.as_of.isoformat(), valuation.valid_until.isoformat())
+
+
+def _yuan(fen: int) -> Decimal:
+    """As money.from_fen, without its arithmetic."""
+    return Decimal(f"{fen // 100}.{fen % 100:02d}")
 
 
 def _morning(day: date) -> datetime:

@@ -1,9 +1,9 @@
 """Covenant tests, kept as they were made, and the rows that a block of them is made from."""
 
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Row, SmallInteger, String, Uuid, bindparam, select, text
@@ -116,25 +116,28 @@ class LoanClass(Base):
 
 _IDS: Any = bindparam("ids", type_=ARRAY(Uuid))
 _LOCK = text(
-    "SELECT id FROM loans WHERE id = ANY(:ids) AND state IN ('performing', 'margin_called') ORDER BY id FOR UPDATE"
+    "SELECT string_agg(id::text, ',' ORDER BY id) FROM (SELECT id FROM loans WHERE id = ANY(:ids)"
+    " AND state IN ('performing', 'margin_called') ORDER BY id FOR UPDATE) AS locked"
 ).bindparams(_IDS)
-# Each contract's levels are read out of the offer that was signed, once for each loan.
+# One value, a line for each row: a block has ten thousand of them, and a row that the driver takes apart field by field
+# costs as much as testing it. Each contract's levels are read out of the offer that was signed, once for each loan.
 _LOANS = text(
-    "SELECT l.id, l.state, l.steps, l.cure_by, l.insurer, l.guarantor, l.annual_rate::float8 AS annual_rate,"
-    " l.next_due_on, l.stage, l.five_class, l.bucket, l.origin_probability::float8, l.loss_given_default::float8,"
-    " l.borrower_probability::float8, (l.interest_due * 100)::bigint AS interest_due,"
-    " (l.balance * 100)::bigint AS balance, l.matures_on, k.quantile, k.margin_call_loan_to_value::float8 AS margin,"
-    " k.cure_loan_to_value::float8 AS cure, k.cure_days, c.state AS cover_state, c.expiry AS cover_until,"
-    " g.state AS guarantee_state, t.due_at AS looked_at"
+    "SELECT string_agg(array_to_string(ARRAY[l.id::text, l.state, l.steps::text, l.cure_by::text, l.insurer,"
+    " l.guarantor, l.annual_rate::text, l.next_due_on::text, l.stage::text, l.five_class, l.bucket,"
+    " l.origin_probability::text, l.borrower_probability::text, l.loss_given_default::text,"
+    " (l.interest_due * 100)::bigint::text, (l.balance * 100)::bigint::text, l.matures_on::text, k.quantile,"
+    " k.margin_call_loan_to_value::text, k.cure_loan_to_value::text, k.cure_days::text,"
+    " c.state, c.expiry::text, g.state, t.due_at::text],"
+    " E'\\t', '\\N'), E'\\n' ORDER BY l.id)"
     " FROM loans l JOIN loan_covers c ON c.loan_id = l.id JOIN loan_guarantees g ON g.loan_id = l.id"
     " CROSS JOIN LATERAL jsonb_to_record(l.offer -> 'covenants')"
     " AS k(quantile text, margin_call_loan_to_value numeric, cure_loan_to_value numeric, cure_days integer)"
     " LEFT JOIN timers t ON t.kind = 'freshness' AND t.subject = l.id"
-    " WHERE l.id = ANY(:ids) ORDER BY l.id"
+    " WHERE l.id = ANY(:ids)"
 ).bindparams(_IDS)
 _PLEDGES = text(
-    "SELECT a.loan_id, a.asset_id, a.tonnes::float8 AS tonnes, a.pledge_state FROM loan_assets a"
-    " WHERE a.loan_id = ANY(:ids) ORDER BY a.loan_id, a.asset_id"
+    "SELECT string_agg(a.loan_id || E'\\t' || a.asset_id || E'\\t' || a.tonnes || E'\\t' || a.pledge_state, E'\\n'"
+    " ORDER BY a.loan_id, a.asset_id) FROM loan_assets a WHERE a.loan_id = ANY(:ids)"
 ).bindparams(_IDS)
 _SERVICE = text(
     "SELECT i.loan_id, extract(year FROM i.due_on)::int AS year, sum(i.principal + i.interest)::float8 AS service"
@@ -160,32 +163,102 @@ _BY_CLASS = text(
     " WHERE l.state IN ('performing', 'margin_called', 'defaulted', 'enforcing') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
 )
 _ON = text(
-    "SELECT a.asset_id, a.loan_id FROM loan_assets a JOIN loans l ON l.id = a.loan_id"
-    " WHERE a.asset_id = ANY(:ids) AND l.state IN ('performing', 'margin_called')"
+    "SELECT string_agg(id::text, ',' ORDER BY id) FROM (SELECT DISTINCT l.id FROM loans l JOIN loan_assets a"
+    " ON a.loan_id = l.id WHERE a.asset_id = ANY(:ids) AND l.state IN ('performing', 'margin_called')) AS live"
+).bindparams(_IDS)
+_BETWEEN = text(
+    "SELECT l.id, array_agg(a.asset_id) AS assets FROM loans l JOIN loan_assets a ON a.loan_id = l.id"
+    " WHERE a.asset_id = ANY(:ids) AND l.state IN ('performing', 'margin_called') GROUP BY l.id HAVING count(*) > 1"
 ).bindparams(_IDS)
 
 
-def live_loans_on(session: Session, asset_ids: Sequence[UUID]) -> dict[UUID, set[UUID]]:
-    """This bank's loans that stand on each of some assets and whose covenants are tested."""
-    found: dict[UUID, set[UUID]] = {}
-    for asset_id, loan_id in session.execute(_ON, {"ids": list(asset_ids)}):
-        found.setdefault(asset_id, set()).add(loan_id)
-    return found
+class Contract(NamedTuple):
+    """What a test of the covenants reads of a loan and its legs. Money in fen, rates and shares as fractions."""
+
+    id: UUID
+    state: str
+    steps: int
+    cure_by: datetime | None
+    insurer: str
+    guarantor: str
+    annual_rate: float | None
+    next_due_on: date | None
+    stage: int | None
+    five_class: str | None
+    bucket: str | None
+    origin_probability: float | None
+    borrower_probability: float | None
+    loss_given_default: float | None
+    interest_due: int
+    balance: int
+    matures_on: date | None
+    quantile: str
+    margin: float
+    cure: float
+    cure_days: int
+    cover_state: str
+    cover_until: date | None
+    guarantee_state: str
+    looked_at: datetime | None
+
+
+class Held(NamedTuple):
+    """A forest behind a loan."""
+
+    loan_id: UUID
+    asset_id: UUID
+    tonnes: float
+    pledge_state: str
+
+
+#: How each field of a Contract is read from its text.
+_READ: tuple[Callable[[str], Any], ...] = (
+    *(UUID, str, int, datetime.fromisoformat, str, str, float, date.fromisoformat, int, str, str, float, float, float),
+    *(int, int, date.fromisoformat, str, float, float, int, str, date.fromisoformat, str, datetime.fromisoformat),
+)
+
+
+def live_loans_on(session: Session, asset_ids: Sequence[UUID]) -> list[UUID]:
+    """This bank's loans that stand on some assets and whose covenants are tested, in order."""
+    return _ids(session.scalar(_ON, {"ids": list(asset_ids)}))
+
+
+def loans_between(session: Session, asset_ids: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+    """Those that stand on more than one of these assets, each with the ones it stands on."""
+    return {row.id: set(row.assets) for row in session.execute(_BETWEEN, {"ids": list(asset_ids)})}
 
 
 def lock_live(session: Session, loan_ids: Sequence[UUID]) -> list[UUID]:
     """Lock those of some loans that are live, in the order in which everybody locks them."""
-    return list(session.scalars(_LOCK, {"ids": list(loan_ids)}))
+    return _ids(session.scalar(_LOCK, {"ids": list(loan_ids)}))
 
 
-def contracts_of(session: Session, loan_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+def contracts_of(session: Session, loan_ids: Sequence[UUID]) -> list[Contract]:
     """What a test of the covenants reads of each loan and its legs, by id."""
-    return session.execute(_LOANS, {"ids": list(loan_ids)}).all()
+    lines = session.scalar(_LOANS, {"ids": list(loan_ids)}) or ""
+    return [
+        Contract._make(
+            [None if field == "\\N" else read(field) for read, field in zip(_READ, line.split("\t"), strict=True)]
+        )
+        for line in lines.splitlines()
+    ]
 
 
-def pledges_of(session: Session, loan_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+def pledges_of(session: Session, loan_ids: Sequence[UUID]) -> list[Held]:
     """The pledges of loans, by loan and asset."""
-    return session.execute(_PLEDGES, {"ids": list(loan_ids)}).all()
+    lines = session.scalar(_PLEDGES, {"ids": list(loan_ids)}) or ""
+    known: dict[str, UUID] = {}
+    held = []
+    for line in lines.splitlines():
+        loan, asset, tonnes, state = line.split("\t")
+        if asset not in known:
+            known[asset] = UUID(asset)
+        held.append(Held(UUID(loan), known[asset], float(tonnes), state))
+    return held
+
+
+def _ids(joined: str | None) -> list[UUID]:
+    return [UUID(one) for one in joined.split(",")] if joined else []
 
 
 def debt_service_of(session: Session, loan_ids: Sequence[UUID]) -> dict[tuple[UUID, int], float]:
