@@ -60,6 +60,14 @@ def whole(text: str) -> Any:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text or None
 
 
+def share(per_cent: str) -> str:
+    """Per cent as typed, as the decimal share that the services take."""
+    try:
+        return f"{Decimal(per_cent.strip()) / 100:f}"
+    except InvalidOperation:
+        return per_cent
+
+
 def _yes(text: str) -> bool:
     return text == "yes"
 
@@ -160,6 +168,89 @@ ACTS: dict[str, tuple[Act, ...]] = {
             _OUTSTANDING,
             (Field("amount", ("金额（元）", "Amount (CNY)"), "money", sent=money),),
             next=True,
+        ),
+        Act(
+            "top-up",
+            ("追加质押", "Pledge a further forest"),
+            (
+                "登记处为此贷款增设一项质押；补足后追加押品状态解除。",
+                "The register places a further lien for this loan; a call is cured when it is enough.",
+            ),
+            "credit",
+            "/loans/{id}/top-up",
+            "credit:service",
+            _OUTSTANDING,
+            (Field("asset_id", ("林地编号", "Forest's id")), Field("tonnes", ("数量（吨）", "Tonnes"), "money")),
+        ),
+        Act(
+            "release",
+            ("部分解押", "Release a part"),
+            (
+                "登记处解除这部分质押；解除后贷款价值比仍须不超过准入上限。",
+                "The register lets this part go; what is left must still carry the loan as at the start.",
+            ),
+            "credit",
+            "/loans/{id}/release",
+            "credit:service",
+            ("performing",),
+            (Field("asset_id", ("林地编号", "Forest's id")), Field("tonnes", ("数量（吨）", "Tonnes"), "money")),
+        ),
+        Act(
+            "review",
+            ("申请人工复议", "Ask for human review"),
+            ("由另一人在期限内重新审查，并说明理由。", "Another person looks again within the period and says why."),
+            "credit",
+            "/loans/{id}/review",
+            "credit:apply",
+            ("declined", "referred"),
+            (
+                Field(
+                    "grounds",
+                    ("理由", "Grounds"),
+                    "choice",
+                    (
+                        ("facts_wrong", ("事实有误", "facts are wrong")),
+                        ("facts_missing", ("事实有缺", "facts are missing")),
+                        ("circumstances_changed", ("情况变化", "circumstances changed")),
+                        ("not_explained", ("未作解释", "not explained")),
+                        ("other", ("其他", "other")),
+                    ),
+                ),
+            ),
+        ),
+        Act(
+            "decide-review",
+            ("作出复议决定", "Decide the review"),
+            (
+                "维持原决定，或推翻并以新申请继续；说明会告知借款人。",
+                "Uphold, or overturn and go on as a new application; the borrower is told the explanation.",
+            ),
+            "credit",
+            "/loans/{id}/review/decision",
+            "credit:decide",
+            ("declined", "referred"),
+            (
+                Field(
+                    "decision",
+                    ("决定", "Decision"),
+                    "choice",
+                    (("uphold", ("维持", "uphold")), ("overturn", ("推翻", "overturn"))),
+                ),
+                Field(
+                    "reason_code",
+                    ("理由", "Reason"),
+                    "choice",
+                    (
+                        ("machine_confirmed", ("与原判断一致", "the machine was right")),
+                        ("facts_corrected", ("事实已更正", "facts corrected")),
+                        ("accounts_seen", ("已看账目", "accounts seen")),
+                        ("risk_mitigated", ("风险已缓释", "risk mitigated")),
+                        ("repayment_source", ("还款来源", "source of repayment")),
+                        ("other", ("其他", "other")),
+                    ),
+                ),
+                Field("explanation", ("向借款人说明", "Explanation to the borrower")),
+            ),
         ),
         Act(
             "default",

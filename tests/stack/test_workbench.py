@@ -196,7 +196,7 @@ def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None
 @pytest.mark.parametrize(
     ("role", "institution", "paths"),
     [
-        ("officer", BANK, ("/loans", "/loans?state=performing", "/approvals", "/apply", "/forests?county=youyu")),
+        ("officer", BANK, ("/loans", "/approvals", "/apply", "/forests?county=youyu", "/warnings", "/portfolio")),
         ("bureau", "bureau-shuozhou", ("/forests",)),
         ("insurer", "insurer-jinbei", ("/policies", "/what-if/cover")),
         ("model-risk", BANK, ("/models",)),

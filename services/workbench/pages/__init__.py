@@ -12,5 +12,6 @@ from services.workbench.pages import (  # noqa: E402
     models,  # noqa: F401
     policies,  # noqa: F401
     signing,  # noqa: F401
+    watching,  # noqa: F401
     whatif,  # noqa: F401
 )

@@ -5,7 +5,7 @@ from typing import Any
 from flask import render_template, request
 
 from services.workbench import charts
-from services.workbench.acts import money, whole
+from services.workbench.acts import money, share, whole
 from services.workbench.api import ApiError
 from services.workbench.pages import PAGES
 from services.workbench.visitors import question
@@ -17,7 +17,7 @@ COVER = {"basis": "carbon_value", "quantile": "p50", "forest_class": "commercial
 @PAGES.get("/what-if/loan")
 def whatif_loan() -> Any:
     """Show the desk for loans."""
-    return _desk("whatif_loan", LOAN | request.args.to_dict(), None)
+    return desk("whatif_loan", LOAN | request.args.to_dict(), None)
 
 
 @PAGES.post("/what-if/loan")
@@ -35,13 +35,13 @@ def post_whatif_loan() -> Any:
         path = question("credit", "/score/path", body) if found["outcome"] != "approve" else None
         return {"found": found, "path": path}
 
-    return _answered("whatif_loan", typed, answer)
+    return answered("whatif_loan", typed, answer)
 
 
 @PAGES.get("/what-if/cover")
 def whatif_cover() -> Any:
     """Show the desk for covers."""
-    return _desk("whatif_cover", COVER | request.args.to_dict(), None)
+    return desk("whatif_cover", COVER | request.args.to_dict(), None)
 
 
 @PAGES.post("/what-if/cover")
@@ -72,10 +72,10 @@ def post_whatif_cover() -> Any:
         steps = charts.premium(found["pricing"]["waterfall"], found["annual_premium"]["amount"]) if priced else None
         return {"found": found, "steps": steps}
 
-    return _answered("whatif_cover", typed, answer)
+    return answered("whatif_cover", typed, answer)
 
 
-def _answered(desk: str, typed: dict[str, str], answer: Any) -> Any:
+def answered(name: str, typed: dict[str, str], answer: Any, **beside: Any) -> Any:
     """The answer, or the refusal with what was typed: as a part for the script, as the page for everybody else."""
     try:
         result, error, status = answer(), None, 200
@@ -85,19 +85,10 @@ def _answered(desk: str, typed: dict[str, str], answer: Any) -> Any:
         result, error, status = {}, refused, refused.status
     if request.headers.get("X-Part") == "result":
         # For the script a refusal is an answer like another: it shows what it is told.
-        return render_template(f"{desk}_result.html", error=error, **result)
-    return _desk(desk, typed, error, **result), status
+        return render_template(f"{name}_result.html", error=error, **result)
+    return desk(name, typed, error, **beside, **result), status
 
 
-def _desk(desk: str, typed: dict[str, str], error: ApiError | None, **result: Any) -> str:
-    return render_template(f"{desk}.html", typed=typed, error=error, **result)
-
-
-def share(per_cent: str) -> str:
-    """Per cent as typed, as the decimal share that the services take."""
-    from decimal import Decimal, InvalidOperation
-
-    try:
-        return f"{Decimal(per_cent.strip()) / 100:f}"
-    except InvalidOperation:
-        return per_cent
+def desk(name: str, typed: dict[str, str], error: ApiError | None, **result: Any) -> str:
+    """The page of a what-if desk."""
+    return render_template(f"{name}.html", typed=typed, error=error, **result)
