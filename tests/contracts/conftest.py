@@ -16,6 +16,7 @@ from tests.conftest import Database, empty
 from tests.credit import borrowers
 from tests.credit.cards import card, signed
 from tests.flows.people import People
+from tests.flows.people import money as people_money
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
 from tests.insurance import peril_models
 from tests.sink import compensation, test_landuse, test_plantings
@@ -45,6 +46,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     town.pump()
     burnt, defaulted = people.lend(people.assets[0]), people.lend(people.assets[1])
     people.apply(people.assets[2])
+    reviewed = _review(people)
     people.issue(people.assets[0], "600", "ccer:1")
     people.propose(people.assets[1], "5", "ccer:waiting")
     _fire(people)
@@ -71,9 +73,20 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     for service in SERVICES:
         _job(service, databases[service])
     assert town.dead_letters() == {}
-    yield Story(databases, {service: _ids(service, databases[service], burnt) for service in SERVICES})
+    ids = {service: _ids(service, databases[service], burnt) for service in SERVICES}
+    ids["credit"]["review"] = reviewed
+    yield Story(databases, ids)
     for database in databases.values():
         empty(database, postgres)
+
+
+def _review(people: People) -> str:
+    """A natural person's application that was declined, reviewed and upheld; returns the loan's id."""
+    loan_id = people.apply(people.assets[2], borrower_kind="natural_person", amount=people_money(5_000_000))
+    body(people.officer().post(f"/v1/loans/{loan_id}/review", {"grounds": "facts_missing"}), 201)
+    word = {"decision": "uphold", "reason_code": "machine_confirmed", "explanation": "the accounts were read"}
+    body(people.approver().post(f"/v1/loans/{loan_id}/review/decision", word))
+    return loan_id
 
 
 def _fire(people: People) -> None:
@@ -81,7 +94,7 @@ def _fire(people: People) -> None:
         "peril": "fire",
         "occurred_on": clock.today().isoformat(),
         "event_area_ha": "500.0000",
-        "assets": [{"asset_id": people.assets[0], "severity": "0.2"}],
+        "assets": [{"asset_id": people.assets[0], "severity": "0.6"}],
     }
     body(people.bureau().post("/v1/reversals", fire), 201)
 

@@ -46,7 +46,9 @@ def inbox_without_numbers(patch: pytest.MonkeyPatch) -> None:
         done: list[dict[str, Any]] = []
         for record in records:
             envelope, event = inbox.read(record)
-            inbox._handle(session, consumer, envelope, event, done, Counter())
+            run = inbox._Run(session, consumer, done, Counter())
+            run.take(inbox.Incoming(envelope, event))
+            run.end()
             inbox._advance(session, {(record.topic, envelope.subject): envelope.sequence})
         if done:
             session.execute(insert(inbox.Inbox).on_conflict_do_nothing(), done)
