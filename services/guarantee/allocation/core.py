@@ -13,7 +13,7 @@ import numpy as np
 from services.guarantee.allocation.placing import NONE, Placing
 from services.guarantee.allocation.problem import Flags, Floats, Ints, Problem
 
-#: Rows are scaled to about 1 and shaved by the solver's own tolerance, so that what it calls feasible is.
+#: Rows are scaled to about 1; large ones are shaved by the solver's own tolerance, so that what it calls feasible is.
 TOLERANCE = 1e-7
 
 
@@ -80,8 +80,10 @@ class Core:
 
         solver.cbSimplexInterrupt += look
         solver.cbMipInterrupt += look
-        shaved = cap[self.tight] / self._unit[self.tight]
-        upper = np.concatenate([np.ones(len(self.loans)), shaved - TOLERANCE * np.clip(shaved, 0.0, 1.0)])
+        full = cap[self.tight] / self._unit[self.tight]
+        # Uses are whole: where the tolerance is less than half of one, what fills a row to its brim is feasible as it is.
+        shaved = np.where(self._unit[self.tight] * TOLERANCE < 0.5, 0.0, TOLERANCE * np.clip(full, 0.0, 1.0))
+        upper = np.concatenate([np.ones(len(self.loans)), full - shaved])
         lower = np.full(len(upper), -highspy.kHighsInf)
         lower[: len(self.loans)][must[self.loans]] = 1.0
         nothing = np.zeros(0)

@@ -253,9 +253,11 @@ class Search:
         lost, out, second = self._penalties()
         problem, now = self.problem, self._now(lost, out)
         room = self.bound - self.placing.value
-        near = (self._place(lost / self.amount[problem.loan] + self._jitter() * 1e-4) < self.effort.per_loan) & (
-            lost <= max(room / 20, 1.0)
-        )
+        # No better placing takes a column that loses more than there is room; where all others fit, the core is exact.
+        near = lost <= room
+        if near.sum() > self.effort.core_columns:
+            few = self._place(lost / self.amount[problem.loan] + self._jitter() * 1e-4) < self.effort.per_loan
+            near = few & (lost <= max(room / 20, 1.0))
         doubt = np.where(now > 0, 0.0, second / self.amount)
         # Loans that are not where the prices want them come first, then those for which another place is as good.
         keen = np.lexsort((self.random.random(problem.loans), doubt > self.effort.width / 10, now <= 0))
