@@ -67,6 +67,11 @@ UNSAID = (
     "follow each other",
     "table of increments",
     "an amount from",  # bounds inside of a schema that goes out as well
+    "the queue cannot be placed",
+    "say (where|what) the forest",  # one field of a forest that is not registered, or the register's own
+    "no valuation of this forest",
+    "a value from -",  # bounds on both sides of zero
+    "a cover of the kind",  # what one kind of cover needs and another does not take
 )
 
 

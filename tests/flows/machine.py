@@ -282,7 +282,8 @@ class Machine(RuleBasedStateMachine):
                 # No money flows on collateral that does not carry it.
                 ratio = answer.get_json()["covenants"]["loan_to_value"]
                 limit = policy(clock.today(), COVENANTS)["maximum_loan_to_value"][MARGIN]
-                assert Decimal(ratio) <= Decimal(str(limit)), f"loan {loan.id} is paid out at {ratio}"
+                carried = ratio is not None and Decimal(ratio) <= Decimal(str(limit))
+                assert carried, f"loan {loan.id} is paid out at {ratio}"
         else:
             return False
         return True

@@ -171,7 +171,7 @@ PLANTED: dict[Plant, Wall] = {
         2 * ["performing"], {"burn"}, "every_fire_on_an_insured_forest_has_its_claim"
     ),
     answers_that_are_forgotten: Wall(2 * ["performing"], {"repay", "ask_again"}, "was answered otherwise"),
-    money_paid_out_on_whatever_is_left: Wall(2 * ["ready"], {"burn", "go_on"}, "is paid out at"),
+    money_paid_out_on_whatever_is_left: Wall(4 * ["ready"], {"burn", "go_on"}, "is paid out at"),
 }
 
 

@@ -142,7 +142,9 @@ class Search:
     def _serve(self) -> None:
         """A first placing by prices; loans that must be served and found no place come by themselves first."""
         reduced = self.pricing.reduced(self.prices)
-        self._take(greedy(self.problem, reduced, self.must))
+        # Equals are taken by turns: the first of them would be full while the others stand empty.
+        wish = reduced - self._jitter() * self.amount[self.problem.loan] * self.effort.width / 10
+        self._take(greedy(self.problem, wish, self.must))
         if self._lawful(self.placing):
             return
         base = self._must_served() if self.base is None else Placing(self.problem, self.base)
