@@ -81,7 +81,7 @@ class Core:
         solver.cbSimplexInterrupt += look
         solver.cbMipInterrupt += look
         full = cap[self.tight] / self._unit[self.tight]
-        # Uses are whole: where the tolerance is less than half of one, what fills a row to its brim is feasible as it is.
+        # Uses are whole: where the tolerance is less than half of one, a row may be filled to its brim.
         shaved = np.where(self._unit[self.tight] * TOLERANCE < 0.5, 0.0, TOLERANCE * np.clip(full, 0.0, 1.0))
         upper = np.concatenate([np.ones(len(self.loans)), full - shaved])
         lower = np.full(len(upper), -highspy.kHighsInf)
