@@ -70,6 +70,8 @@ UNSAID = (
     "the queue cannot be placed",
     "say (where|what) the forest",  # one field of a forest that is not registered, or the register's own
     "no valuation of this forest",
+    "no rates are in force",
+    "a code in small letters",  # the names in an object, of which a document can list the allowed ones only
     "a value from -",  # bounds on both sides of zero
     "a cover of the kind",  # what one kind of cover needs and another does not take
 )
