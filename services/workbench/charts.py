@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -173,11 +173,12 @@ class Map:
     scale_text: str
     width: float = WIDTH
     height: float = 380.0
-    legend: tuple[str, ...] = field(default=())
 
 
 def chart_of(
-    forests: Sequence[dict[str, Any]], depth_of: Sequence[int], links: Sequence[str], legend: Sequence[str] = ()
+    forests: Sequence[dict[str, Any]],
+    depth_of: Sequence[int],
+    links: Sequence[str],
 ) -> Map | None:
     """Lay forests' polygons out in an equirectangular picture true to scale at their middle latitude."""
     rings = [_rings(forest["geometry"]) for forest in forests]
@@ -204,7 +205,7 @@ def chart_of(
         plots.append(Plot("".join(_path(ring) + "Z" for ring in placed), str(forest["name"]), link, depth, middle))
     metres = nice(0.0, 120.0 / zoom * 111_320.0)[1]
     text = f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
-    return Map(tuple(plots), _round(metres / 111_320.0 * zoom), text, legend=tuple(legend))
+    return Map(tuple(plots), _round(metres / 111_320.0 * zoom), text)
 
 
 def _rings(geometry: dict[str, Any] | None) -> list[list[list[float]]]:

@@ -8,10 +8,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Request, abort, current_app, g, session
+from flask import Request, abort, current_app, g, request, session
 
 from services.workbench.api import Answer, ApiError, Panel, Services
-from shared import strict_json
 from shared.auth import Keys, Verifier
 from shared.errors import UnauthenticatedError
 
@@ -87,8 +86,6 @@ def language() -> str:
     chosen = session.get("language")
     if chosen in LANGUAGES:
         return str(chosen)
-    from flask import request
-
     return request.accept_languages.best_match(LANGUAGES) or "zh"
 
 
@@ -104,9 +101,9 @@ def form_proof() -> str:
     return str(session["form"])
 
 
-def demand_proof(request: Request) -> None:
+def demand_proof(posted: Request) -> None:
     """Refuse a post that no page of this session made."""
-    if not hmac.compare_digest(request.form.get("proof", ""), form_proof()):
+    if not hmac.compare_digest(posted.form.get("proof", ""), form_proof()):
         abort(403)
 
 
@@ -147,10 +144,3 @@ def _failed(error: ApiError) -> Future[Any]:
     failed: Future[Any] = Future()
     failed.set_exception(error)
     return failed
-
-
-def fingerprint(document: Any) -> str:
-    """A short name of what somebody saw, to tell whether it changed meanwhile."""
-    import hashlib
-
-    return hashlib.sha256(strict_json.canonical(document)).hexdigest()[:16]
