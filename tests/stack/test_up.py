@@ -123,7 +123,7 @@ def test_a_stack_ends_in_good_order_and_is_refused_beside_itself(place: Path, st
 def test_an_order_to_stop_is_heard_while_it_starts(place: Path, start: Start) -> None:
     base = free_base()
     up = start("up", "--state", place, "--port", str(base))
-    up.says("starting four services and four workers")
+    up.says("starting four services, four workers and the workbench")
     assert eventually(lambda: (place / "stack.json").exists())
     processes = set(noted(place).values())
     up.send(signal.SIGTERM)
