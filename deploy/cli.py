@@ -15,6 +15,7 @@ from uuid import UUID
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Column, Table
 from rich.text import Text
 from sqlalchemy import make_url, select
@@ -224,6 +225,33 @@ def docs(check: bool) -> None:
 
 
 # -- operators --------------------------------------------------------------------------------------------------------
+
+
+@heartwood.command()
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="The same seed, the same towns.")
+@click.option("--steps", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Of each town.")
+@click.option("--towns", default=10, show_default=True, type=click.IntRange(1, 100_000))
+def simulate(seed: int, steps: int, towns: int) -> None:
+    """Play random towns on real databases, with deaths, duplicates and lost logs, and look whether the books hold."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    try:
+        simulator = importlib.import_module("tests.flows.simulate")
+    except ModuleNotFoundError as error:
+        _refuse(f"{error.name} is missing: the simulator runs from the source tree, after `make setup`")
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task(f"seed {seed}", total=towns)
+        done, story = simulator.simulate(seed, steps, towns, lambda so_far: progress.update(bar, completed=so_far - 1))
+    table = Table("done to the towns", Column("times", justify="right"), title=f"seed {seed}")
+    for what, times in sorted(done.items()):
+        table.add_row(what, f"{times:,}")
+    console.print(table)
+    if story:
+        console.print(story, markup=False, soft_wrap=True)
+        _refuse(f"seed {seed} breaks a promise: the smallest story that does is above")
+    always, settled = simulator.RULES
+    console.print(
+        f"all held: {always} rules after every step, {settled} more whenever all was delivered", style="green"
+    )
 
 
 @heartwood.group()

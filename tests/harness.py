@@ -171,8 +171,8 @@ class Town:
         """A client of one of the services."""
         return client(service, self.databases[service], role, institution, subject)
 
-    def relay(self) -> int:
-        """Move every unsent event to the readers' queues."""
+    def relay(self, dies: bool = False) -> int:
+        """Move every unsent event to the readers' queues; a relay that dies over it leaves them unsent all the same."""
         moved = 0
         for database in self.databases.values():
             with database.worker_sessions.begin() as session:
@@ -181,7 +181,7 @@ class Town:
                     .join(Outbox, Outbox.id == OutboxUnsent.id)
                     .order_by(OutboxUnsent.position)
                 ).all()
-                if rows:
+                if rows and not dies:
                     session.execute(text("DELETE FROM outbox_unsent"))
             for message in (m for row in rows for m in _messages([row]) if m.topic == row.topic):
                 self._append(message.topic, message.key, message.value, tuple(message.headers))

@@ -7,7 +7,9 @@ choices do the same again; a failure is printed as the choices, and as a story w
 import itertools
 import os
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from hashlib import sha256
@@ -22,7 +24,7 @@ from werkzeug.test import TestResponse
 
 from services.credit.actions.policy import COVENANTS, policy
 from services.credit.actions.states import BEFORE_MONEY, ENDED, IN_DEFAULT, LIVE
-from shared import clock, idempotency, ids, inbox, timers
+from shared import audit, clock, idempotency, ids, inbox, jobs, timers
 from shared.inbox import Record
 from shared.outbox import Envelope
 from tests.conftest import Database
@@ -118,8 +120,23 @@ class Answered(NamedTuple):
     at: datetime
 
 
-class LostError(Exception):
-    """The transaction never came to its end."""
+class Killed(BaseException):
+    """The process is gone, at the worst of moments: nothing catches it, and its transaction never came to its end."""
+
+
+@contextmanager
+def killed(where: Any, name: str) -> Iterator[list[str]]:
+    """Whoever comes to this function is killed there; the list tells whether somebody was."""
+    deaths: list[str] = []
+
+    def die(*_: Any, **__: Any) -> None:
+        deaths.append(name)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, name, die)
+        with suppress(Killed):
+            yield deaths
 
 
 class Machine(RuleBasedStateMachine):
@@ -127,6 +144,8 @@ class Machine(RuleBasedStateMachine):
 
     databases: ClassVar[Mapping[str, Database]] = {}
     books: ClassVar[Books]
+    #: What was done to all towns so far, by kind.
+    done: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,6 +160,9 @@ class Machine(RuleBasedStateMachine):
         self.there: set[str] = set()
         self.origins, self.requests = itertools.count(1), itertools.count(1)
         self.answered: Answered | None = None
+        #: Whether the server dies over the next command.
+        self.dying = False
+        self.done["towns"] += 1
 
     # -- telling what happened -----------------------------------------------------------------------------------------
 
@@ -162,6 +184,14 @@ class Machine(RuleBasedStateMachine):
     def post(self, client: Client, path: str, body: Any = None, **headers: str) -> TestResponse:
         """Send a command. It may be refused, it may not fail."""
         headers.setdefault("Idempotency_Key", f"request-{next(self.requests)}")
+        self.done["commands"] += 1
+        if self.dying:
+            # Before the commit: nobody hears an answer, nothing may have happened, and the same is asked again.
+            self.dying = False
+            with killed(audit, "seal") as deaths:
+                client.post(path, body, **headers)
+            self.done["servers killed"] += len(deaths)
+            self.say(f"POST {path}: {'the server dies over it, sent again' if deaths else 'refused, sent again'}")
         answer = client.post(path, body, **headers)
         data = answer.get_json(silent=True) or {}
         short = {key: value for key, value in (body or {}).items() if key != "payload_hash"}
@@ -169,6 +199,8 @@ class Machine(RuleBasedStateMachine):
         assert answer.status_code < 500, f"POST {path} failed: {answer.get_data(as_text=True)}"
         if answer.status_code < 300:
             self.answered = Answered(client, path, body, headers, answer, self.time.moment)
+        else:
+            self.done["commands refused"] += 1
         return answer
 
     def read(self, service: str, sql: str, **values: Any) -> list[Row[Any]]:
@@ -532,6 +564,7 @@ class Machine(RuleBasedStateMachine):
         """Deliver any record there ever was: one that had its effect, or one whose turn has not come."""
         records = [one for one in self.town.log if one.topic in door(reader).consumer.topics()]
         if records:
+            self.done["records delivered again"] += 1
             self.hand_over(reader, records[-1 - pick % len(records)])
 
     @rule(choice=st.integers(0, 19))
@@ -544,10 +577,34 @@ class Machine(RuleBasedStateMachine):
             self.say(
                 f"     {reader} dies over {len(queue)} records of {queue[0].topic} {(queue[0].key or b'').decode()}"
             )
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(inbox, "_move", _lose)
-                with pytest.raises(LostError):
-                    self.receive(reader, queue, "town")
+            with killed(inbox, "_move") as deaths:
+                self.receive(reader, queue, "town")
+            assert deaths, "the reader never came to its end"
+            self.done["readers killed"] += 1
+
+    @rule()
+    def kill_server(self) -> None:
+        """Whoever takes the next command dies before the commit."""
+        self.dying = True
+
+    @rule(service=st.sampled_from(SERVICES), work=st.sampled_from(("relay", "timers", "jobs")))
+    def kill_worker(self, service: str, work: str) -> None:
+        """A worker dies when all was done, and before anybody was told."""
+        deaths = ["relay"]
+        if work == "relay":
+            self.town.relay(dies=True)
+        else:
+            sessions = self.databases[service].worker_sessions
+            with killed(audit, "seal") as deaths:
+                if work == "timers":
+                    timers.run_due(sessions, door(service).timers)
+                elif door(service).jobs:
+                    jobs.run_step(sessions, door(service).jobs)
+        if deaths:
+            self.say(
+                f"     {service} dies over its {work}" if work != "relay" else "     every relay dies over its batch"
+            )
+            self.done[f"{work} killed"] += 1
 
     @rule(pick=picks)
     def deliver_early(self, pick: int) -> None:
@@ -557,6 +614,7 @@ class Machine(RuleBasedStateMachine):
         if longer:
             reader, queue = longer[pick % len(longer)]
             early = queue[1 + pick % (len(queue) - 1)]
+            self.done["records delivered early"] += 1
             self.hand_over(reader, early)
 
     @rule(reader=st.sampled_from(SERVICES))
@@ -565,6 +623,7 @@ class Machine(RuleBasedStateMachine):
         self.say(f"{reader} reads everything again")
         self.town.relay()
         records = [one for one in self.town.log if one.topic in door(reader).consumer.topics()]
+        self.done["logs read from the beginning"] += 1
         for start in range(0, len(records), 20):
             self.receive(reader, records[start : start + 20], "another cluster")
 
@@ -593,6 +652,7 @@ class Machine(RuleBasedStateMachine):
     def hand_over(self, reader: str, *records: Record) -> None:
         """Give records of one key to a reader; the first of them may be too early."""
         envelopes = [Envelope.read(list(record.headers)) for record in records]
+        self.done["records delivered"] += len(records)
         told = ", ".join(f"{one.type.split('.')[2]} {one.sequence}" for one in envelopes)
         self.say(f"     {reader} gets {told} of {records[0].topic} {envelopes[0].subject}")
         last = self.last(reader, records[0])
@@ -633,6 +693,7 @@ class Machine(RuleBasedStateMachine):
 
     def must_hold(self, *rules: Rule) -> None:
         """Fail with every fault that the rules find."""
+        self.done["looks at the books"] += 1
         faults = self.books.faults(*rules)
         assert not faults, self.named("\n".join(faults))
 
@@ -669,6 +730,7 @@ class Machine(RuleBasedStateMachine):
         self.settle()
         left = self.read("credit", "SELECT * FROM loans WHERE NOT state = ANY(:s)", s=[*ENDED])
         self.must_hold(audit_chains_hold)
+        self.done.update(f"loans {one.state}" for one in self.read("credit", "SELECT state FROM loans"))
         assert not left, f"loans never end: {[(loan.id, loan.state) for loan in left]}"
         for service, table in (("insurance", "policies"), ("guarantee", "reservations")):
             live = {"policies": "state <> 'ended'", "reservations": "state IN ('pending', 'posted')"}[table]
@@ -699,7 +761,3 @@ def _down(amount: Decimal, to: str) -> Decimal:
 
 def _raise(sessions: Any, due: Any, error: Exception) -> None:
     raise error
-
-
-def _lose(*_: Any) -> None:
-    raise LostError
