@@ -654,6 +654,16 @@ def oldest_parked(session: Session) -> float:
     return (clock.now() - oldest).total_seconds() if oldest else 0.0
 
 
+def parked(session: Session) -> int:
+    """How many events wait for a predecessor."""
+    return session.scalar(select(func.count()).select_from(InboxParked)) or 0
+
+
+def dead(session: Session) -> int:
+    """How many dead letters were not replayed."""
+    return session.scalar(select(func.count()).select_from(DeadLetter).where(DeadLetter.replayed_at.is_(None))) or 0
+
+
 def start_over(session: Session) -> None:
     """Forget the offsets, so that every topic is read from its beginning; numbers make that harmless."""
     session.execute(update(ConsumerOffset).values(next_offset=0))

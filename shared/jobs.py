@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import String, select
+from sqlalchemy import String, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
@@ -122,6 +122,11 @@ def _fail(sessions: sessionmaker[Session], failing: Any, error: Exception) -> No
         if job.state == "running":
             job.state, job.finished_at = "failed", clock.now()
             job.note(error=reason)
+
+
+def failed(session: Session) -> int:
+    """How many jobs, of all institutions, stopped by a fault and wait for a person."""
+    return session.scalar(select(func.count()).select_from(Job).where(Job.state == "failed")) or 0
 
 
 def rules(service: str) -> list[str]:

@@ -238,10 +238,12 @@ def consume(
     receive: Callable[[Sequence[Record], str], None],
     stopping: Callable[[], bool],
     beat: Callable[[], None] = lambda: None,
+    behind: Callable[[int], None] = lambda records: None,
     batch: int = 100,
 ) -> None:
-    """Feed records to `receive` until told to stop. Returns when another cluster answers, for then its topics, their
-    partitions and this member's share of them are other ones: the caller starts again, with a new client.
+    """Feed records to `receive` until told to stop, and tell `behind` now and then how many wait. Returns when another
+    cluster answers, for then its topics, their partitions and this member's share of them are other ones: the caller
+    starts again, with a new client.
 
     Raises a BrokerError if the broker went away, and what `receive` and `offsets` raise. The offset is committed to
     Kafka only after `receive` returned, for the sake of its tools; what counts is the offset in the database.
@@ -272,6 +274,7 @@ def consume(
                     return
                 if now - heard > DEAF and _behind(consumer):
                     raise BrokerError("records wait on the broker and none comes")
+                behind(_waiting(consumer))
                 checked = time.monotonic()
 
 
@@ -363,3 +366,9 @@ def _behind(consumer: Any) -> bool:
     """Whether an assigned partition holds records that were not read."""
     ends = consumer.end_offsets(list(consumer.assignment()))
     return any(consumer.position(part) < end for part, end in ends.items())
+
+
+def _waiting(consumer: Any) -> int:
+    """How many records of the assigned partitions were not read, by what the broker said with the last answer."""
+    ends = {part: consumer.highwater(part) for part in consumer.assignment()}
+    return sum(max(0, end - consumer.position(part)) for part, end in ends.items() if end is not None)

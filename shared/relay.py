@@ -7,6 +7,7 @@ of life is disconnected by the one that waits, and finds its marking refused whe
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -87,9 +88,12 @@ ROUND = 20
 class Relay:
     """One holder's view of the outbox."""
 
-    def __init__(self, connection: Connection, broker: Broker, token: int, batch: int = 500) -> None:
+    def __init__(
+        self, connection: Connection, broker: Broker, token: int, batch: int = 500, sent: Counter[str] | None = None
+    ) -> None:
         self.connection, self.broker, self.token, self.batch = connection, broker, token, batch
-        self.sent = 0
+        #: Events that the broker took, by type.
+        self.sent = Counter() if sent is None else sent
 
     def drain(self) -> int:
         """Send what is unsent, oldest first, two batches in flight; says how many were acknowledged.
@@ -97,21 +101,21 @@ class Relay:
         Begins at the oldest unsent event each time, so that one which committed late is never passed over, and comes
         back after ROUND batches, so that the caller can look up. If anything fails, nothing after it is marked either.
         """
-        in_flight: list[tuple[list[int], Any]] = []
+        in_flight: list[tuple[Sequence[Any], Any]] = []
         last, total = _BEFORE_ALL, 0
         for number in itertools.count():
             rows: Sequence[Any] = self._unsent(last) if number < ROUND else []
             if rows:
                 last = rows[-1].position
-                in_flight.append(([row.position for row in rows], self.broker.send(_messages(rows))))
+                in_flight.append((rows, self.broker.send(_messages(rows))))
             if in_flight and (len(in_flight) > 2 or len(rows) < self.batch):
-                positions, sent = in_flight.pop(0)
+                taken, sent = in_flight.pop(0)
                 self.broker.settle(sent)
-                self._mark(positions)
-                total += len(positions)
+                self._mark([row.position for row in taken])
+                self.sent.update(row.type for row in taken)
+                total += len(taken)
             if len(rows) < self.batch and not in_flight:
                 break
-        self.sent += total
         return total + self._publish_dead_letters()
 
     def follow(self, cluster_id: str) -> bool:
@@ -246,15 +250,21 @@ def oldest_unsent(session: Session) -> float:
     return max(0.0, (clock.now() - since).total_seconds()) if since else 0.0
 
 
+def unsent(session: Session) -> int:
+    """How many events no broker has acknowledged."""
+    return session.scalar(select(func.count()).select_from(OutboxUnsent)) or 0
+
+
 def run(
     engine: Engine,
     make_broker: Callable[[], Any],
     stopping: Callable[[], bool],
     idle: float = 0.01,
     patience: float = 30.0,
+    sent: Counter[str] | None = None,
 ) -> None:
-    """Relay until told to stop. A broker that fails is replaced and the unsent go again; a database that fails ends
-    this relay, and the caller starts another.
+    """Relay until told to stop, counting in `sent` what the broker took. A broker that fails is replaced and the unsent
+    go again; a database that fails ends this relay, and the caller starts another.
     """
     with engine.connect() as connection:
         # The lock lives as long as this connection: it must not go back to a pool with the lock still on it.
@@ -277,7 +287,7 @@ def run(
             broker = None
             try:
                 broker = make_broker()
-                relay = Relay(connection, broker, token)
+                relay = Relay(connection, broker, token, sent=sent)
                 checked, rest = 0.0, idle
                 while not stopping():
                     if time.monotonic() - checked > 1.0:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import String, UniqueConstraint, delete, select, update
+from sqlalchemy import String, UniqueConstraint, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
@@ -88,6 +88,12 @@ def run_due(sessions: sessionmaker[Session], handlers: Mapping[str, TimerHandler
             _put_off(sessions, due, error)
         ran += 1
     return ran
+
+
+def overdue(session: Session) -> float:
+    """Seconds by which the oldest deadline is late that nobody saw to; 0 if none is."""
+    oldest = session.scalar(select(func.min(Timer.due_at)))
+    return max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0
 
 
 def _run(sessions: sessionmaker[Session], due: Any, handler: TimerHandler) -> None:

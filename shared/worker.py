@@ -7,6 +7,7 @@ starts it again: going on with a part missing would lose money quietly.
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +48,10 @@ class Worker:
         self.stop = threading.Event()
         self.failure: BaseException | None = None
         self.heard = time.monotonic()
+        #: Records on the broker that were not read yet; None while nobody knows.
+        self.behind: int | None = None
+        #: Events that the broker took, by type.
+        self.sent: Counter[str] = Counter()
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; the exit code says whether it ended well."""
@@ -112,7 +117,7 @@ class Worker:
         """Relay; when the database went away, stand in line again with a connection that lives."""
 
         def relaying() -> bool:
-            relay.run(self.engine, lambda: kafka.Sender(self.settings), self._stopping)
+            relay.run(self.engine, lambda: kafka.Sender(self.settings), self._stopping, sent=self.sent)
             return True
 
         self._repeat(relaying, 0.0)
@@ -128,9 +133,11 @@ class Worker:
                     self._receive,
                     self._stopping,
                     self._beat,
+                    self._count_behind,
                 )
             except BrokerError as error:
                 self._beat()
+                self.behind = None
                 log.warning("the broker does not answer", error=str(error)[:200])
                 self.stop.wait(1.0)
             except DBAPIError as error:
@@ -180,6 +187,9 @@ class Worker:
     def _beat(self) -> None:
         self.heard = time.monotonic()
 
+    def _count_behind(self, records: int) -> None:
+        self.behind = records
+
     def _timers(self) -> None:
         self._repeat(lambda: timers.run_due(self.sessions, self.door.timers) > 0, 0.25)
 
@@ -227,15 +237,29 @@ class _Figures:
         for outcome, count in sorted(counts.items()):
             events.add_metric([outcome], count)
         yield events
+        sent = CounterMetricFamily("heartwood_events_sent", "Events that the broker took, by type", labels=["type"])
+        for kind, count in sorted(dict(self.worker.sent).items()):
+            sent.add_metric([kind], count)
+        yield sent
+        if self.worker.behind is not None:
+            yield _gauge("heartwood_consumer_records_behind", "Records that wait on the broker", self.worker.behind)
         try:
             with self.worker.sessions() as session:
-                ages = {
-                    "heartwood_outbox_oldest_age_seconds": relay.oldest_unsent(session),
-                    "heartwood_inbox_parked_oldest_age_seconds": inbox.oldest_parked(session),
-                }
+                unsent, oldest_unsent = relay.unsent(session), relay.oldest_unsent(session)
+                parked, oldest_parked = inbox.parked(session), inbox.oldest_parked(session)
+                dead, overdue, failed = inbox.dead(session), timers.overdue(session), jobs.failed(session)
         except SQLAlchemyError:
-            return  # the ages are unknown while the database is away; the counts are not
-        for name, age in ages.items():
-            gauge = GaugeMetricFamily(name, "Age of the oldest waiting event")
-            gauge.add_metric([], age)
-            yield gauge
+            return  # the rest is unknown while the database is away
+        yield _gauge("heartwood_outbox_unsent", "Events that no broker has taken", unsent)
+        yield _gauge("heartwood_outbox_oldest_age_seconds", "Age of the oldest unsent event", oldest_unsent)
+        yield _gauge("heartwood_inbox_parked", "Events that wait for a predecessor", parked)
+        yield _gauge("heartwood_inbox_parked_oldest_age_seconds", "Age of the oldest of them", oldest_parked)
+        yield _gauge("heartwood_dead_letters", "Events that could not be applied and were not replayed", dead)
+        yield _gauge("heartwood_timers_overdue_seconds", "How late the oldest deadline is", overdue)
+        yield _gauge("heartwood_jobs_failed", "Long work that stopped and waits for a person", failed)
+
+
+def _gauge(name: str, says: str, value: float) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(name, says)
+    gauge.add_metric([], value)
+    return gauge
