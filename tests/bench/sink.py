@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from deploy.embedded import EmbeddedPostgres
 from services.sink.actions import imports
 from services.sink.actions.assets import register_asset
+from services.sink.actions.files import MAX_FILE
 from services.sink.actions.prices import decide_curve, propose_curve
 from services.sink.actions.valuations import DAYS_PER_YEAR
 from services.sink.consumers import DOOR
@@ -356,7 +357,18 @@ def _drawn() -> Row:
 # -- files of parcels -------------------------------------------------------------------------------------------------
 
 
-def parcels_file(count: int, survival: str = "0.85") -> bytes:
+def bad_file(count: int) -> bytes:
+    """A CSV file that the door takes whole with a million rows, none of which can go in."""
+    year = clock.today().year
+    facts = f"larix_principis:1,2005,85 %,20,{year + 40}-12-01,{year + 20}-12-01"
+    ground = "POLYGON ((112.1 39.2, 112.2 39.2, 112.2 39.3, 112.1 39.2))"
+    head = "reference,name,county,geometry,species,planted_year,survival,volume_m3_ha,title_until,crediting_until"
+    content = "\r\n".join([head, *(f'P-{n},Plot,youyu,"{ground}",{facts}' for n in range(count))]).encode()
+    assert len(content) <= MAX_FILE or count > 1_000_000
+    return content
+
+
+def parcels_file(count: int) -> bytes:
     """A CSV file of parcels of twelve corners that cover the ground without a gap: each has eight neighbours."""
     lines = [
         "reference,name,county,geometry,species,planted_year,survival,volume_m3_ha,sampling_uncertainty,hazard_fire,"
@@ -371,7 +383,7 @@ def parcels_file(count: int, survival: str = "0.85") -> bytes:
         ring = ", ".join(f"{west + side * x:.7f} {south + side * y:.7f}" for x, y in corners)
         lines.append(
             f'P-{n},Parcel {n},youyu,"POLYGON (({ring}))",larix_principis:0.6;pinus_tabuliformis:0.4,{2000 + n % 20},'
-            f"{survival},{5 + n % 40},0.15,0.4,0.5,{year + 40}-12-01,{year + 20 + n % 5}-12-01"
+            f"0.85,{5 + n % 40},0.15,0.4,0.5,{year + 40}-12-01,{year + 20 + n % 5}-12-01"
         )
     return "\r\n".join(lines).encode()
 
@@ -395,7 +407,7 @@ def _imports(postgres: EmbeddedPostgres) -> Iterator[Row]:
             " The reference copies the rows of the register, the valuations, the events and the audit. One round",
         )
         progress(f"sink: a file of {BAD:,} rows that cannot go in")
-        content = parcels_file(BAD, survival="85 %")
+        content = bad_file(BAD)
         spent, memory, counts = _imported(database, content)
         assert counts == (0, BAD), counts
         started = time.perf_counter()

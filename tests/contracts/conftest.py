@@ -52,6 +52,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     _fire(people)
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
+    _take_over(people, defaulted)
     _forecast(people)
     _compensate(people)
     _survey(people)
@@ -97,6 +98,15 @@ def _fire(people: People) -> None:
         "assets": [{"asset_id": people.assets[0], "severity": "0.6"}],
     }
     body(people.bureau().post("/v1/reversals", fire), 201)
+
+
+def _take_over(people: People, loan_id: str) -> None:
+    """The bank takes what was pledged over, and agrees that a unit of it goes to somebody."""
+    people.on(loan_id, "enforcement")
+    people.town.pump()
+    bank = people.town.client("sink", "officer", BANK)
+    (lien,) = body(bank.get("/v1/pledges", loan_id=loan_id))["items"]
+    body(bank.post(f"/v1/pledges/{lien['id']}/consents", {"tonnes": "1", "to": "somebody"}), 201)
 
 
 def _forecast(people: People) -> None:

@@ -18,7 +18,7 @@ from shared.strict_json import canonical
 from tests.conftest import Database, make_database
 from tests.harness import BANK, BUREAU, INSURER, OTHER_BANK, Client, body, client
 from tests.sink.compensation import issued, member, retired
-from tests.sink.examples import forests
+from tests.sink.examples import forests, years_from_today
 from tests.sink.test_ledger import forest, issue, pledge
 from tests.sink.test_register import insert, required
 
@@ -129,6 +129,34 @@ def test_the_page_of_a_lien_prints_by_itself_and_runs_nothing(sink_db: Database,
     assert "@page{size:A4" in html
     assert not re.search(r"(src|href)=|https?://|url\(", html)
     assert "style-src 'unsafe-inline'" in page.headers["Content-Security-Policy"]
+
+
+def test_the_page_of_a_lien_names_vintage_serials_title_and_when_it_was_checked(
+    sink_db: Database, sealed: Any, officer: Client
+) -> None:
+    title = {"owner": "owner-17", "title_kind": "certificate", "title_number": "晋（2020）右玉县不动产权第0001号"}
+    (asset,) = forests(sink_db, sealed, crediting_from=years_from_today(-8), **title)
+    held = pledge(sink_db, sealed, asset, "2000")
+    for day, tonnes in ((1, 40), (0, 30)):
+        issue(sink_db, sealed, asset, tonnes, day=day)
+    timers.run_due(sink_db.worker_sessions, TIMERS)
+    path = f"/v1/pledges/{held.id}/certificate"
+    seen = body(officer.get(path))
+    assert seen["content"]["owner"] == "owner-17"
+    ranges = [written.rpartition(":") for written in seen["content"]["serials"]]
+    assert len(ranges) == 2
+    html = page_at(officer, f"{path}/page").get_data(as_text=True)
+    for (batch, _, numbers), day, tonnes in zip(ranges, (1, 0), (40, 30), strict=True):
+        vintage = clock.today() - timedelta(days=day)
+        first, last = numbers.split("-")
+        assert int(last) - int(first) + 1 == tonnes
+        cells = (batch, f"{vintage} – {vintage}", f"{first} – {last}", tonnes)
+        assert "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>" in html
+    assert "owner-17" in html
+    assert title["title_number"] in html
+    assert re.search(r"核对于北京时间 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", html)
+    # On paper every sheet names the code and its number.
+    assert re.search(rf'@bottom-center{{content:"{seen["code"]} · " counter\(page\)', html)
 
 
 def test_a_certificate_cannot_be_changed_without_its_being_told(

@@ -39,6 +39,10 @@ def taken_over(database: Database, sealed: Any, tonnes: str = "20") -> tuple[Ass
     return asset, held
 
 
+def listed(person: Client, **query: Any) -> Any:
+    return body(person.get("/v1/consents", **query))["items"]
+
+
 def test_enforced_units_go_where_the_bank_agreed_and_only_once(
     sink_db: Database, sealed: Any, bureau: Client, officer: Client
 ) -> None:
@@ -47,6 +51,9 @@ def test_enforced_units_go_where_the_bank_agreed_and_only_once(
     before = by_account(sink_db, asset)
     assert body(bureau.post("/v1/transfers", sent), 409)["type"].endswith("/bank-consent-missing")
     given = body(officer.post(f"/v1/pledges/{held.id}/consents", {"tonnes": "8", "to": "Steelworks"}), 201)
+    # The registrar sees what it may use, and from whom; another bank does not.
+    assert listed(bureau, state="waiting") == listed(officer, asset_id=asset.id) == [given]
+    assert listed(bureau, state="used") == listed(client("sink", sink_db, "officer", OTHER_BANK)) == []
     # Neither more, nor to anybody else.
     for changes in ({"tonnes": "9"}, {"to": "Trader"}):
         assert bureau.post("/v1/transfers", sent | changes).status_code == 409
@@ -58,8 +65,8 @@ def test_enforced_units_go_where_the_bank_agreed_and_only_once(
     (told,) = published(sink_db, TransferAgreed)
     assert (told.bank, told.to, told.tonnes, str(told.consent_id)) == (BANK, "Steelworks", 8, given["id"])
     path = f"/v1/pledges/{held.id}/consents"
-    (listed,) = body(officer.get(path))["items"]
-    assert listed == given | {"posting_id": moved["id"]}
+    assert body(officer.get(path))["items"] == listed(bureau, state="used") == [given | {"posting_id": moved["id"]}]
+    assert listed(bureau, state="waiting") == []
     assert client("sink", sink_db, "officer", OTHER_BANK).get(path).status_code == 404
     # Whom the bank gave them to uses them as anybody does.
     used = {"asset_id": str(asset.id), "tonnes": "8", "holder": "Steelworks", "reason": "own emissions"}

@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from services.sink.actions import ledger
-from services.sink.actions.certificate_pages import Page, render
+from services.sink.actions.certificate_pages import Page, moment, render
 from services.sink.tables import LIENS, Asset, Certificate, Pledge, Retirement, UnitEntry, unspent
 from shared import audit, clock, timers, watchers
 from shared.db import found
@@ -52,7 +52,7 @@ class Shown:
     def page(self) -> str:
         """The certificate as a page to print."""
         told = KINDS[self.kind].page(self.content)
-        return render(told, code=self.code, content_hash=self.content_hash, state=self.state)
+        return render(told, code=self.code, content_hash=self.content_hash, state=self.state, checked_at=clock.now())
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,9 @@ def certify(session: Session, pledge: Pledge) -> Certificate:
         "registrar": asset.registrar,
         "county": asset.county,
         "programme": asset.programme,
+        "owner": asset.owner,
+        "title_kind": asset.title_kind,
+        "title_number": asset.title_number,
         "rank": pledge.rank,
         "loan_until": pledge.loan_until.isoformat(),
         "issued_at": write_moment(clock.now()),
@@ -211,8 +214,11 @@ def _lien_page(said: Mapping[str, Any]) -> Page:
         ("碳汇单位质押登记证明", "Certificate of a lien on carbon units"),
         [
             (("质权人", "Pledgee"), said["bank"]),
+            # By the key of the registrar's files: the register holds no person's name.
+            (("出质人档案号", "Pledgor, by the registrar's file"), said.get("owner") or _UNSAID),
             (("贷款", "Loan"), said["loan_id"]),
             (("林地", "Forest"), f"{said['asset_name']} ({said['asset_id']})"),
+            (("权属凭证", "Title"), _title(said)),
             (("登记机构", "Registrar"), said["registrar"]),
             (("机制", "Programme"), said["programme"]),
             (("质押编号", "Pledge"), said["pledge_id"]),
@@ -221,10 +227,10 @@ def _lien_page(said: Mapping[str, Any]) -> Page:
             (("质押吨数", "Tonnes pledged"), f"{said['tonnes']} tCO₂e"),
             (("其中尚未签发", "Not issued yet"), f"{said['forecast_tonnes']} tCO₂e"),
             (("贷款到期日", "Loan until"), said["loan_until"]),
-            (("出具时间", "Issued at"), said["issued_at"]),
+            (("出具时间（北京时间）", "Issued at (Beijing time)"), moment(datetime.fromisoformat(said["issued_at"]))),
         ],
-        [("序列号区间", "Serial ranges")],
-        [[one] for one in said["serials"]],
+        [("批次", "Batch"), ("年份区间", "Vintage"), ("序列号区间", "Serial range"), ("数量 tCO₂e", "Units")],
+        [_serial_range(one) for one in said["serials"]],
         [
             (
                 "全国碳市场注册登记机构不登记质押，本证明仅反映本登记簿的记载。",
@@ -232,6 +238,27 @@ def _lien_page(said: Mapping[str, Any]) -> Page:
             )
         ],
     )
+
+
+def _serial_range(written: str) -> list[str]:
+    """A range as the ledger writes it, `batch:first-last`, in its parts; a batch's name tells its vintage."""
+    batch, _, numbers = written.rpartition(":")
+    first, _, last = numbers.partition("-")
+    begins, ends = (date.fromisoformat(day).isoformat() for day in batch.split("-")[-3:-1])
+    return [batch, f"{begins} – {ends}", f"{first} – {last}", str(int(last) - int(first) + 1)]
+
+
+_UNSAID = "—"
+_TITLES = {
+    "certificate": "不动产权证书 certificate",
+    "contract": "承包或流转合同 contract",
+    "approved_deed": "批准文件 approved deed",
+}
+
+
+def _title(said: Mapping[str, Any]) -> str:
+    """What the title is and where it is written down; certificates of before tell neither."""
+    return " ".join(filter(None, (_TITLES.get(said.get("title_kind") or ""), said.get("title_number")))) or _UNSAID
 
 
 # -- retired units ----------------------------------------------------------------------------------------------------

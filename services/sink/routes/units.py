@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.sink.actions import consents, pledges, proposals, units
 from services.sink.schemas.units import (
+    ConsentQuery,
     ConsentRequest,
     ConsentResponse,
     DecisionRequest,
@@ -28,6 +29,8 @@ from shared.fields import PageQuery, page_of
 from shared.web import Blueprint, caller, page
 
 blp = Blueprint("units", __name__, url_prefix="/v1", description="Issued units, and who has a lien on them")
+
+_CONSENTS = page_of(ConsentResponse(), "ConsentPage")
 
 
 @blp.query("/pledges", scope="sink:read")
@@ -68,11 +71,25 @@ def post_consent(session: Session, body: dict[str, Any], pledge_id: UUID) -> Con
 
 @blp.query("/pledges/<uuid:pledge_id>/consents", scope="sink:read")
 @blp.arguments(PageQuery(), location="query")
-@blp.response(200, page_of(ConsentResponse(), "ConsentPage"))
+@blp.response(200, _CONSENTS)
 def get_consents(session: Session, query: dict[str, Any], pledge_id: UUID) -> dict[str, Any]:
     """List what the caller agreed to under one of its own liens, newest first."""
     found(session, Pledge, pledge_id)
     return page(session, select(Consent).where(Consent.pledge_id == pledge_id), Consent.id, query)
+
+
+@blp.query("/consents", scope="sink:read")
+@blp.arguments(ConsentQuery(), location="query")
+@blp.response(200, _CONSENTS)
+def get_all_consents(session: Session, query: dict[str, Any]) -> dict[str, Any]:
+    """List the consents that the caller gave as a bank, or may use as the registrar of the forest, newest first."""
+    statement = select(Consent)
+    if query["asset_id"]:
+        statement = statement.where(Consent.asset_id == query["asset_id"])
+    if query["state"]:
+        waiting = Consent.posting_id.is_(None)
+        statement = statement.where(waiting if query["state"] == "waiting" else ~waiting)
+    return page(session, statement, Consent.id, query, asset_id=query["asset_id"], state=query["state"])
 
 
 @blp.command("POST", "/issuance-proposals", scope="sink:register")

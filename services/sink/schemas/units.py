@@ -57,6 +57,17 @@ class ConsentResponse(Base):
     posting_id = fields.UUID(required=True, allow_none=True)
 
 
+class ConsentQuery(PageQuery):
+    """Which consents."""
+
+    asset_id = fields.UUID(load_default=None)
+    state = fields.String(
+        load_default=None,
+        validate=validate.OneOf(("waiting", "used")),
+        metadata={"description": "waiting: given, and no transfer used it yet"},
+    )
+
+
 class PledgeQuery(PageQuery):
     """Which pledges."""
 
