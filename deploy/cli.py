@@ -8,11 +8,13 @@ import shlex
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
+import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
@@ -21,7 +23,7 @@ from rich.text import Text
 from sqlalchemy import make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from deploy.embedded import ChildError
+from deploy.embedded import ChildError, EmbeddedPostgres
 from deploy.issuer import PEOPLE, ROLES, DevelopmentIssuer
 from deploy.serve import WORKBENCH
 from deploy.stack import DEFAULT_PORT, Stack, StackError, running
@@ -34,6 +36,7 @@ from shared.settings import Settings, SettingsError, settings
 console = Console()
 STATE = Path("var/stack")
 ADDRESS = "postgresql+psycopg://user:password@host/database"
+INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 service_argument = click.argument("service", type=click.Choice(SERVICES))
 
 
@@ -225,6 +228,51 @@ def docs(check: bool) -> None:
 
 
 # -- operators --------------------------------------------------------------------------------------------------------
+
+
+@heartwood.command("explain")
+@click.argument("wanted", metavar="ID")
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True, help="Of the stack to ask.")
+@click.option("--databases", type=INPUT, default=None,
+              help="YAML instead: the address of each service's database, as its worker.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def explain_id(wanted: str, state: Path, databases: Path | None, as_json: bool) -> None:
+    """Show the whole trail of a request, a loan, a forest or an event through all services, and what it waits for."""
+    from deploy.explain import Told, explain
+
+    engines = {service: db.engine(url) for service, url in _worker_databases(state, databases).items()}
+    try:
+        trail = explain(engines, wanted)
+    finally:
+        for engine in engines.values():
+            engine.dispose()
+    if as_json:
+        click.echo(json.dumps(asdict(trail), default=str, ensure_ascii=False, indent=1))
+        return
+    if not trail.steps:
+        _refuse(f"no service knows {wanted}: give the id of a request, a loan, a forest, a leg or an event")
+    table = Table("UTC", "service", "who", "what", "heard by, after seconds", "request", title=wanted)
+    for step in trail.steps:
+        if isinstance(step, Told):
+            who, what = "", f"{step.name} {step.sequence}"
+            heard = ", ".join(f"{service} {when}" for service, when in step.heard.items())
+        else:
+            who, what, heard = f"{step.actor} at {step.institution}", step.action, ""
+        cells = (f"{step.at:%m-%d %H:%M:%S.%f}"[:-3], step.service, who, what, heard, step.request_id[:8])
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    for line in trail.waits:
+        console.print(Text(f"still awaited: {line}", style="yellow"), soft_wrap=True)
+
+
+def _worker_databases(state: Path, databases: Path | None) -> dict[str, str]:
+    """The address of each service's database, for its worker."""
+    if databases is None:
+        return {s: EmbeddedPostgres(state.absolute() / "postgres").url(f"{s}_worker", s) for s in SERVICES}
+    found = yaml.safe_load(databases.read_text())
+    if not isinstance(found, dict) or set(found) != set(SERVICES):
+        raise RefusalError(f"{databases} has to name an address for each of {', '.join(SERVICES)}")
+    return {service: str(address) for service, address in found.items()}
 
 
 @heartwood.command()
@@ -422,9 +470,6 @@ def credit_adopt(card: Path, key_file: Path | None, by: str, models: Path | None
 
 
 # -- the guarantee service's placing of a queue -----------------------------------------------------------------------
-
-
-INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @heartwood.group("guarantee")
