@@ -5,7 +5,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up doctor test test-browser check fix docs bench clean
+.PHONY: help setup demo up doctor test test-browser check fix docs sbom bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ fix: .venv/ready ## format, and mend what can be mended by itself
 
 docs: .venv/ready ## write OpenAPI, event schemas and AsyncAPI from the code
 	@$(HEARTWOOD) docs
+
+sbom: .venv/ready ## write the bill of materials (CycloneDX, hashes and licences) to var/sbom.json
+	@$(PY) -m deploy.supply var/sbom.json
 
 bench: .venv/ready ## measure, as ratios to a baseline in the same run; writes var/bench/report.json
 	@$(PY) -m tests.bench

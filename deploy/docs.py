@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deploy import supply
 from deploy.issuer import ROLES
 from shared.events import REGISTRY, TOPICS, json_schema
 from shared.schema import SERVICES
@@ -35,7 +36,7 @@ def documents(folder: Path) -> dict[Path, str]:
         made[folder / "events" / f"{name}.json"] = json_schema(event)
     made[folder / "asyncapi.json"] = asyncapi()
     texts = {path: json.dumps(data, indent=2, ensure_ascii=False) + "\n" for path, data in made.items()}
-    return texts | {folder / "roles.md": roles()}
+    return texts | {folder / "roles.md": roles(), folder / "licences.md": supply.page()}
 
 
 def openapi(service: str) -> dict[str, Any]:
