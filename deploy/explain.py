@@ -105,7 +105,8 @@ def explain(engines: Mapping[str, Engine], wanted: str) -> Trail:
     for one in events.values():
         late = [service for service, when in one.heard.items() if when == NOT_YET]
         waits += [f"{service}: has not heard {one.name} {one.sequence} of {one.key}" for service in late]
-    return Trail(sorted([*events.values(), *deeds], key=lambda step: step.at)[:LONGEST], waits)
+    steps: list[Told | Deed] = [*events.values(), *deeds]
+    return Trail(sorted(steps, key=lambda step: step.at)[:LONGEST], waits)
 
 
 def _door(service: str) -> Door:

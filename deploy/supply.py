@@ -63,12 +63,12 @@ def licence(name: str) -> str:
         said = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return ""
-    if expression := said.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in said:
+        return said["License-Expression"]
     classes = [c.split(" :: ")[-1] for c in said.get_all("Classifier") or [] if c.startswith("License :: ")]
     named = sorted({_CLASSIFIERS.get(one, one) for one in classes if one != "OSI Approved"})
-    first_line = (said.get("License") or "").strip().splitlines()[:1]
-    return " AND ".join(named) or (first_line[0] if first_line else "not declared")
+    words = said["License"].strip().splitlines() if "License" in said else []
+    return " AND ".join(named) or (words[0] if words else "not declared")
 
 
 def page() -> str:
@@ -77,7 +77,7 @@ def page() -> str:
         "# Libraries and their licences",
         "",
         "Made by `make docs` from the lock and from what each installed library declares. **©** marks copyleft:",
-        "passing the program on then asks for more than a notice. `make sbom` writes the bill of materials with hashes.",
+        "passing the program on then asks for more than a notice. `make sbom` writes the bill with its hashes.",
         "",
         "| library | version | licence | |",
         "|---|---|---|---|",
