@@ -3,11 +3,14 @@
 import importlib
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import waitress
 from flask import Flask
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import create_server
 
 from deploy.issuer import PEOPLE, DevelopmentIssuer
 from shared import schema
@@ -70,14 +73,47 @@ def serve(service: str, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     if settings.production and service != WORKBENCH:
         _demand_schema(service, settings)  # here, where one line says it: workers would fail over and over
-        _gunicorn(service, settings)
+        # The app is made in each worker, after the fork: a producer or a pool does not survive one.
+        gunicorn(lambda: app(service, settings), settings.host, settings.port)
         return
     made = app(service, settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # waitress ends in good order on that
-    waitress.serve(made, host=settings.host, port=settings.port, **WAITRESS)
+    server = waitress(made, settings.host, settings.port)
+    try:
+        server.run()
+    finally:
+        server.close()
 
 
-def _gunicorn(service: str, settings: Settings) -> None:
+def waitress(made: Flask, host: str, port: int) -> Any:
+    """A server for a workstation, to be run; as strict as gunicorn about where a request ends."""
+    server = create_server(made, host=host, port=port, **WAITRESS)
+    server.channel_class = _Channel
+    return server
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Refuses what waitress 3.0 puts up with and a proxy before it may read otherwise: where a body ends told twice,
+    and a header that goes on in the next line.
+    """
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head of a request."""
+        lines = header_plus.split(b"\r\n")[1:]
+        names = [line.partition(b":")[0].strip().lower() for line in lines]
+        if names.count(b"transfer-encoding") + names.count(b"content-length") > 1:
+            raise ParsingError("the end of the body is told twice")
+        if any(line.startswith((b" ", b"\t")) for line in lines):
+            raise ParsingError("a header goes on in the next line")
+        super().parse_header(header_plus)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = _Parser
+
+
+def gunicorn(make: Callable[[], Flask], host: str, port: int) -> None:
+    """Serve in production what `make` makes, in every worker anew, until SIGTERM or SIGINT."""
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
 
@@ -94,7 +130,7 @@ def _gunicorn(service: str, settings: Settings) -> None:
         def load_config(self) -> None:
             """Set what differs from gunicorn's defaults."""
             options: dict[str, Any] = {
-                "bind": f"{settings.host}:{settings.port}",
+                "bind": f"{host}:{port}",
                 "worker_class": "gthread",
                 "workers": 2,
                 "threads": 8,
@@ -111,7 +147,7 @@ def _gunicorn(service: str, settings: Settings) -> None:
                 self.cfg.set(name, value)
 
         def load(self) -> Flask:
-            """Make the app in the worker, after the fork: a producer or a pool does not survive one."""
-            return app(service, settings)
+            """Make the app in the worker."""
+            return make()
 
     Server().run()
