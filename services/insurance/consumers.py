@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.insurance.actions import bulk_pricing, claims, covers, endorsements, policies, valuations
+from services.insurance.actions import bulk_pricing, claims, covers, endorsements, index_covers, policies, valuations
 from shared.door import Door
 from shared.events.base import Event
 from shared.events.credit import (
@@ -47,6 +47,7 @@ TIMERS: Mapping[str, TimerHandler] = {
     "policy_notice": policies.give_notice,
     "policy_end": policies.end_policy,
     "policy_instalment": endorsements.miss_instalment,
+    "index_cover_end": index_covers.end_index_cover,
 }
 
 JOBS: Mapping[str, Step] = {

@@ -49,6 +49,7 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     reviewed = _review(people)
     people.issue(people.assets[0], "600", "ccer:1")
     people.propose(people.assets[1], "5", "ccer:waiting")
+    _index(people)
     _fire(people)
     people.on(defaulted, "default", {"ground": "overdue", "comment": "ninety days"})
     town.pump()
@@ -100,6 +101,7 @@ def _fire(people: People) -> None:
     body(people.bureau().post("/v1/reversals", fire), 201)
 
 
+<<<<<<< HEAD
 def _take_over(people: People, loan_id: str) -> None:
     """The bank takes what was pledged over, and agrees that a unit of it goes to somebody."""
     people.on(loan_id, "enforcement")
@@ -107,6 +109,18 @@ def _take_over(people: People, loan_id: str) -> None:
     bank = people.town.client("sink", "officer", BANK)
     (lien,) = body(bank.get("/v1/pledges", loan_id=loan_id))["items"]
     body(bank.post(f"/v1/pledges/{lien['id']}/consents", {"tonnes": "1", "to": "somebody"}), 201)
+=======
+def _index(people: People) -> None:
+    """An index cover of a drawn loan, bound and observed."""
+    insurer = client("insurance", people.town.databases["insurance"], "insurer", INSURER)
+    policy = next(one for one in body(insurer.get("/v1/policies"))["items"] if one["balance"])
+    asset = policy["assets"][0]["asset_id"]
+    asked = {"policy_id": policy["id"], "asset_id": asset, "kind": "area_index", "limit": people_money(1_000)}
+    shown = body(insurer.post("/v1/index-covers", asked | {"source": "satellite"}), 201)
+    body(insurer.post(f"/v1/index-covers/{shown['id']}/binding", {"price_hash": shown["price_hash"]}))
+    seen = {"observed_on": clock.today().isoformat(), "reading": "0.05", "source": "satellite", "name": "pass-1"}
+    body(insurer.post("/v1/index-observations", {"asset_id": asset, "kind": "area_index"} | seen))
+>>>>>>> 130cc2f (Sell index covers by what was shown of them, and pay an observation at once and once)
 
 
 def _forecast(people: People) -> None:
@@ -176,6 +190,7 @@ _LISTS = {
         "cover_id": "covers",
         "policy_id": "policies",
         "claim_id": "claims",
+        "index_cover_id": "index-covers",
         "pricing_id": "pricings",
         "model_id": "models",
     },

@@ -44,6 +44,7 @@ PRIVATE_IDS = {
     "allocation_id",
     "model_id",
     "pricing_id",
+    "index_cover_id",
     "proposal_id",
 }
 PUBLIC_LISTS = {
@@ -193,6 +194,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "review": {"grounds": "facts_missing"},
     "decision": {"decision": "uphold", "reason_code": "machine_confirmed", "explanation": "the accounts were read"},
     "top-up": {"asset_id": str(uuid4()), "tonnes": "1"},
+    "binding": {"price_hash": "0" * 64},
     "release": {"asset_id": str(uuid4()), "tonnes": "1"},
 }
 

@@ -12,17 +12,15 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import reasons
-from services.insurance.actions.policies import live_interest
+from services.insurance.actions import index_triggers, payments, reasons
 from services.insurance.actions.pricing import Steps
 from services.insurance.formulas.payout import indemnity
 from services.insurance.formulas.terms import fire_covered, pest_event
-from services.insurance.formulas.waterfall import breach_payments, lender_payments, owner_payment, subrogated_claim
 from services.insurance.tables import Claim, Policy, PolicyAsset, Reversal, lock_assets
 from shared import audit, clock, money, outbox, watchers
 from shared.db import locked, tenant
 from shared.errors import StateError
-from shared.events.insurance import ClaimOpened, ClaimPaid
+from shared.events.insurance import ClaimOpened
 from shared.events.parts import Reason
 from shared.events.sink import ReversalReported
 from shared.ids import uuid7
@@ -47,6 +45,7 @@ def hear_reversal(session: Session, event: ReversalReported) -> None:
     )
     for _ in watchers.each(session, event.asset_id):
         open_claims(session, event)
+        index_triggers.observe_reversal(session, event)
 
 
 def open_claims(session: Session, event: ReversalReported) -> None:
@@ -86,6 +85,7 @@ def _open_claim(session: Session, policy: Policy, event: ReversalReported) -> No
         loan_id=policy.loan_id,
         bank=policy.bank,
         asset_id=event.asset_id,
+        origin="reversal",
         reversal_id=event.reversal_id,
         peril=event.peril,
         occurred_on=event.occurred_on,
@@ -168,44 +168,5 @@ def pay_claim(session: Session, claim_id: UUID) -> Claim:
     claim = locked(session, Claim, claim_id)
     if claim.state != "open":
         raise StateError(f"the claim is {claim.state}; only an open one can be paid")
-    policy = locked(session, Policy, claim.policy_id)
-    interest = live_interest(policy)
-    total, interests = money.fen(claim.payable), [money.fen(interest)]
-    steps = Steps(list(claim.explanation))
-    if policy.breached_at is None:
-        to_lenders = lender_payments(total, interests)
-        to_owner, withheld, subrogated = owner_payment(total, to_lenders), 0, 0
-    else:
-        clause = policy.terms["lender_clause"]
-        to_lenders = breach_payments(total, interests, lender_clause=clause == "lender")
-        to_owner, withheld, subrogated = 0, owner_payment(total, to_lenders), subrogated_claim(to_lenders)
-        steps.note("(I65)", "breach_payment", money.from_fen(to_lenders[0]), of=claim.bank, payout=claim.payable,
-                   interest=interest, clause=clause)  # fmt: skip
-        steps.note("(I66)", "subrogated_claim", money.from_fen(subrogated), of="owner", paid=to_lenders[0])
-    claim.to_bank, claim.to_owner = money.from_fen(to_lenders[0]), money.from_fen(to_owner)
-    claim.withheld, claim.subrogated = money.from_fen(withheld), money.from_fen(subrogated)
-    claim.state, claim.paid_at = "paid", clock.now()
-    policy.unsettled += claim.to_bank
-    if policy.breached_at is None:
-        steps.note("(I63)", "lender_payment", claim.to_bank, of=claim.bank, payout=claim.payable, interest=interest)
-        steps.note("(I64)", "owner_payment", claim.to_owner, of="owner", payout=claim.payable, lender=claim.to_bank)
-    claim.explanation = steps.rows
-    outbox.put(
-        session,
-        ClaimPaid(
-            loan_id=claim.loan_id,
-            bank=claim.bank,
-            insurer=claim.institution,
-            claim_id=claim.id,
-            policy_id=claim.policy_id,
-            total=claim.to_bank + claim.to_owner,
-            to_bank=claim.to_bank,
-            to_owner=claim.to_owner,
-        ),
-    )
-    audit.record(
-        session, "pay_claim", claim.id, total=str(claim.payable), to_bank=str(claim.to_bank),
-        to_owner=str(claim.to_owner),
-    )  # fmt: skip
-    session.flush()
+    payments.settle(session, claim, locked(session, Policy, claim.policy_id))
     return claim

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from services.insurance.actions import PARAMETERS, capacity
 from services.insurance.formulas.subsidy import refund_split, return_premium
-from services.insurance.tables import Claim, Cover, Policy, PolicyAsset, policy_of_loan
+from services.insurance.tables import Claim, Cover, IndexCover, Policy, PolicyAsset, policy_of_loan
 from shared import audit, clock, money, outbox, timers
 from shared.db import locked
 from shared.errors import StateError
@@ -256,6 +256,10 @@ def _end(session: Session, policy: Policy) -> None:
     policy.state = "ended"
     timers.cancel(session, policy.id, "policy_notice", "policy_end")
     capacity.release(session, policy.cover_id)
+    riders = select(IndexCover).where(IndexCover.policy_id == policy.id, IndexCover.state == "in_force")
+    for rider in session.scalars(riders.order_by(IndexCover.id).with_for_update()):
+        rider.state, rider.ends_on = "ended", min(rider.ends_on, max(policy.ends_on, rider.starts_on))
+        timers.cancel(session, rider.id, "index_cover_end")
     audit.record(session, "end_policy", policy.id, loan=str(policy.loan_id))
 
 

@@ -1,12 +1,13 @@
 """The HTTP door of insurance, a blueprint for each noun: translate, nothing else."""
 
-from services.insurance.routes import bulk_pricing, capacities, claims, covers, policies, prices
+from services.insurance.routes import bulk_pricing, capacities, claims, covers, index_covers, policies, prices
 
 BLUEPRINTS = (
     prices.blp,
     bulk_pricing.blp,
     covers.blp,
     policies.blp,
+    index_covers.blp,
     claims.blp,
     capacities.blp,
 )

@@ -6,6 +6,7 @@ from services.insurance.schemas.common import StepSchema
 from shared.fields import Moment, Money, PageQuery, ReasonSchema, Versioned
 
 CLAIM_STATES = ["open", "nil", "paid"]
+CLAIM_ORIGINS = ["reversal", "index"]
 
 
 class ClaimQuery(PageQuery):
@@ -23,7 +24,10 @@ class ClaimResponse(Versioned):
     loan_id = fields.UUID(required=True)
     bank = fields.String(required=True)
     asset_id = fields.UUID(required=True)
-    reversal_id = fields.UUID(required=True)
+    origin = fields.String(required=True, metadata={"enum": CLAIM_ORIGINS})
+    reversal_id = fields.UUID(
+        required=True, metadata={"description": "The register's reversal, or the observation of an index"}
+    )
     peril = fields.String(required=True)
     occurred_on = fields.Date(required=True)
     state = fields.String(required=True, metadata={"enum": CLAIM_STATES})

@@ -5,6 +5,7 @@ from services.insurance.tables.bulk import BulkPricing, BulkPricingBatch
 from services.insurance.tables.capacities import Capacity, CapacityHold
 from services.insurance.tables.claims import Claim
 from services.insurance.tables.covers import Cover, CoverAsset, cover_of_loan
+from services.insurance.tables.index_covers import IndexCover, IndexObservation, IndexTrigger, index_covers_on
 from services.insurance.tables.policies import (
     Endorsement,
     Instalment,
@@ -26,12 +27,16 @@ __all__ = [
     "Cover",
     "CoverAsset",
     "Endorsement",
+    "IndexCover",
+    "IndexObservation",
+    "IndexTrigger",
     "Instalment",
     "Policy",
     "PolicyAsset",
     "Reversal",
     "Valuation",
     "cover_of_loan",
+    "index_covers_on",
     "latest_valuations",
     "lock_assets",
     "policy_of_loan",

@@ -13,12 +13,16 @@ from shared.db import Id, Institution, Moment, MoneyColumn, Versioned
 
 
 class Claim(Versioned, Base):
-    """A loss on an insured forest; there is one for each policy, reversal and forest."""
+    """A loss on an insured forest; there is one for each policy, forest and what it rests on.
+
+    What it rests on is a reversal of the register, or an observation of an index.
+    """
 
     __tablename__ = "claims"
     __table_args__ = (
         UniqueConstraint("policy_id", "reversal_id", "asset_id"),
         CheckConstraint("state IN ('open', 'nil', 'paid')", name="state"),
+        CheckConstraint("origin IN ('reversal', 'index')", name="origin"),
         CheckConstraint("loss >= 0 AND payable >= 0 AND payable <= loss", name="payable"),
         CheckConstraint("(state = 'nil') = (payable = 0)", name="nil_pays_nothing"),
         CheckConstraint(
@@ -34,6 +38,8 @@ class Claim(Versioned, Base):
     loan_id: Mapped[UUID] = mapped_column(index=True)
     bank: Mapped[str] = mapped_column(String(64))
     asset_id: Mapped[UUID]
+    origin: Mapped[str] = mapped_column(String(16))
+    #: The register's reversal, or the observation of an index.
     reversal_id: Mapped[UUID]
     peril: Mapped[str] = mapped_column(String(16))
     occurred_on: Mapped[date]

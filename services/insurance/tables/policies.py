@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from services.insurance.tables.base import Base
 from services.insurance.tables.covers import Cover, CoverAsset
+from services.insurance.tables.index_covers import IndexCover
 from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, TonnesColumn, Versioned
 
 
@@ -154,4 +155,14 @@ def sum_insured_elsewhere(session: Session, asset_id: UUID, but_cover: UUID) -> 
         .join(Policy, Policy.id == PolicyAsset.policy_id)
         .where(PolicyAsset.asset_id == asset_id, Policy.state != "ended", Policy.cover_id != but_cover)
     )
-    return Decimal(quoted or 0) + Decimal(carried or 0)
+    return Decimal(quoted or 0) + Decimal(carried or 0) + index_limits(session, asset_id)
+
+
+def index_limits(session: Session, asset_id: UUID) -> Decimal:
+    """What the current insurer's index covers may still pay on a forest: the same trees are insured once. [CNY]"""
+    carried = session.scalar(
+        select(func.coalesce(func.sum(IndexCover.most), 0)).where(
+            IndexCover.asset_id == asset_id, IndexCover.state == "in_force"
+        )
+    )
+    return Decimal(carried or 0)
