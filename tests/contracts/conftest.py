@@ -101,7 +101,6 @@ def _fire(people: People) -> None:
     body(people.bureau().post("/v1/reversals", fire), 201)
 
 
-<<<<<<< HEAD
 def _take_over(people: People, loan_id: str) -> None:
     """The bank takes what was pledged over, and agrees that a unit of it goes to somebody."""
     people.on(loan_id, "enforcement")
@@ -109,7 +108,8 @@ def _take_over(people: People, loan_id: str) -> None:
     bank = people.town.client("sink", "officer", BANK)
     (lien,) = body(bank.get("/v1/pledges", loan_id=loan_id))["items"]
     body(bank.post(f"/v1/pledges/{lien['id']}/consents", {"tonnes": "1", "to": "somebody"}), 201)
-=======
+
+
 def _index(people: People) -> None:
     """An index cover of a drawn loan, bound and observed."""
     insurer = client("insurance", people.town.databases["insurance"], "insurer", INSURER)
@@ -120,7 +120,6 @@ def _index(people: People) -> None:
     body(insurer.post(f"/v1/index-covers/{shown['id']}/binding", {"price_hash": shown["price_hash"]}))
     seen = {"observed_on": clock.today().isoformat(), "reading": "0.05", "source": "satellite", "name": "pass-1"}
     body(insurer.post("/v1/index-observations", {"asset_id": asset, "kind": "area_index"} | seen))
->>>>>>> 130cc2f (Sell index covers by what was shown of them, and pay an observation at once and once)
 
 
 def _forecast(people: People) -> None:
