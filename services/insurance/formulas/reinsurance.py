@@ -1,4 +1,4 @@
-"""One reinsurance contract on an event.        docs/equations/insurance.md (I86)-(I90)
+"""One reinsurance contract on an event.        docs/equations/insurance.md (I86)-(I90), (I142)
 
 L  gross loss of a risk (location, policy, account or all together)  [CNY]
 Attachments and limits bite after the ceded share; the placed share after the limits. A limit of 0 is none.
@@ -74,6 +74,20 @@ def reinstatement_premium(premium: float, recovery: float, limit: float, rate: f
     50.0
     """
     return premium * rate * min(recovery / limit, 1.0) * time_share
+
+
+def surplus_shares(sums_insured: npt.ArrayLike, retained_line: float, lines: float) -> Array:
+    """Eq. (I142): share of each risk that a surplus takes, min(max(SI − R, 0), n·R) / SI. [-]
+
+    Source: surplus treaty, textbook. Verified: no.
+
+    >>> surplus_shares([80.0, 400.0, 2_000.0], retained_line=100.0, lines=9)
+    array([0.  , 0.75, 0.45])
+    """
+    sums = np.asarray(sums_insured, dtype=np.float64)
+    if not np.all(sums > 0) or retained_line <= 0 or lines < 0:
+        raise ValueError(f"no surplus of {lines} lines of {retained_line}, or of a sum insured that is not above 0")
+    return np.asarray(np.minimum(np.maximum(sums - retained_line, 0), lines * retained_line) / sums)
 
 
 def stop_loss_recovery(year_losses: npt.ArrayLike, attachment: float, limit: float) -> Array:
