@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.insurance.actions import bulk_pricing, claims, covers, endorsements, index_covers, policies, valuations
+from services.insurance.actions import (
+    accumulations,
+    bulk_pricing,
+    claims,
+    covers,
+    endorsements,
+    index_covers,
+    policies,
+    valuations,
+)
 from shared.door import Door
 from shared.events.base import Event
 from shared.events.credit import (
@@ -53,6 +62,7 @@ TIMERS: Mapping[str, TimerHandler] = {
 JOBS: Mapping[str, Step] = {
     "price_file": bulk_pricing.step_file,
     "price_book": bulk_pricing.step_book,
+    "accumulate": accumulations.step,
 }
 
 

@@ -63,6 +63,12 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     peril_models.promoted(databases["insurance"], peril_models.signed(peril_models.document()))
     rows = f"{','.join(bulk_pricing.REQUIRED)}\nPARCEL-1,youyu,1000.00,900.00\n".encode()
     body(client("insurance", databases["insurance"], "insurer", INSURER).send("/v1/pricings", rows), 202)
+    contract = {"name": "share", "kind": "quota_share", "ceded_share": "0.2"}
+    programme = {"name": "year", "starts_on": clock.today().isoformat(), "contracts": [contract]}
+    insurer = client("insurance", databases["insurance"], "insurer", INSURER)
+    body(insurer.post("/v1/reinsurance-programmes", programme), 201)
+    asked = {"years": 200}
+    body(insurer.post("/v1/accumulations", asked), 202)
     example = Path("docs/examples/guarantee-queue.json").read_bytes()
     body(client("guarantee", databases["guarantee"], "guarantor", GUARANTOR).send("/v1/allocations", example), 202)
     # Two borrowers of one telephone, so that there is a group.
@@ -191,6 +197,8 @@ _LISTS = {
         "claim_id": "claims",
         "index_cover_id": "index-covers",
         "pricing_id": "pricings",
+        "accumulation_id": "accumulations",
+        "programme_id": "reinsurance-programmes",
         "model_id": "models",
     },
     "guarantee": {"guarantee_id": "guarantees", "call_id": "calls", "allocation_id": "allocations"},

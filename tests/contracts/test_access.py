@@ -45,6 +45,8 @@ PRIVATE_IDS = {
     "model_id",
     "pricing_id",
     "index_cover_id",
+    "accumulation_id",
+    "programme_id",
     "proposal_id",
 }
 PUBLIC_LISTS = {

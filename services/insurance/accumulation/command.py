@@ -26,7 +26,7 @@ def ylt(
         "parcels": len(exposure.parcels),
         "policies": len(exposure.policies),
         "events": len(events.event),
-        "metrics": metrics(table, periods),
+        "metrics": metrics(table.labels, table.aggregate, table.occurrence, periods),
         "ground_up": table.ground_up.tolist(),
         "aggregate": table.aggregate[0].tolist(),
         "occurrence": table.occurrence[0].tolist(),

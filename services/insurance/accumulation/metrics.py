@@ -5,19 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from services.insurance.accumulation.losses import YearTable
 from services.insurance.formulas import exceedance
 
 #: Of a standard normal: 95 % lie within.
 _SCORE = 1.959963984540054
 
 
-def metrics(table: YearTable, return_periods: Sequence[float]) -> list[dict[str, Any]]:
-    """AAL, OEP, AEP and TVaR of each row of a table; a return period beyond its years is left out."""
-    periods = [period for period in return_periods if 1 <= period <= table.years]
+def metrics(
+    labels: Sequence[tuple[str, str]], aggregate: Any, occurrence: Any, return_periods: Sequence[float]
+) -> list[dict[str, Any]]:
+    """AAL, OEP, AEP and TVaR of each row of yearly losses; a return period beyond the years is left out."""
+    periods = [period for period in return_periods if 1 <= period <= aggregate.shape[1]]
     return [
-        {"of": of, "name": name, **_row(table.aggregate[row], table.occurrence[row], periods)}
-        for row, (of, name) in enumerate(table.labels)
+        {"of": of, "name": name, **_row(aggregate[row], occurrence[row], periods)}
+        for row, (of, name) in enumerate(labels)
     ]
 
 

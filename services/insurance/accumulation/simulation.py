@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import special
 from scipy.spatial import cKDTree
 
-from services.insurance.accumulation.event_set import EventSet, Floats, Whole
+from services.insurance.accumulation.event_set import EventSet, Floats, Small, Whole
 from services.insurance.accumulation.refusal import RowError
 from services.insurance.formulas import event_sets as formulas
 
@@ -83,6 +83,18 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Events of one peril as they were drawn: where [km], how wide [km], in which year, and what decides on damage."""
+
+    x: Floats
+    y: Floats
+    radius: Floats
+    year: Small
+    key: Keys
+    shared_damage: Floats
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """All events of a region over so many years, by seed. `region` is west, south, east, north in degrees."""
 
@@ -123,20 +135,22 @@ class Catalogue:
     # -- years --------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _size(self) -> tuple[float, float]:
+    def size(self) -> tuple[float, float]:
+        """Width and height of the region. [km]"""
         west, south, east, north = self.region
         return (east - west) * KM * np.cos(np.radians((south + north) / 2)), (north - south) * KM
 
-    def _margin(self, peril: PerilModel) -> float:
-        # Events may start outside the region and reach into it; a parcel's own radius is far below this.
-        return peril.most_km + 10.0
+    def margin(self, number: int) -> float:
+        """How far outside of the region events of a peril may start. [km]"""
+        # They may reach into it; a parcel's own radius is far below this.
+        return self.perils[number].most_km + 10.0
 
     @cached_property
     def _seasons(self) -> list[tuple[Whole, Floats]]:
         """By peril: the number of events before each year, and the weather of each."""
         found = []
         for number, peril in enumerate(self.perils):
-            width, height = (side + 2 * self._margin(peril) for side in self._size)
+            width, height = (side + 2 * self.margin(number) for side in self.size)
             table = formulas.event_counts(peril.density * width * height, peril.overdispersion)
             drawn = _uniform(self._raw(number, 0, 0, self.years, 4))
             counts = np.searchsorted(table, drawn[:, 0], side="right")
@@ -155,8 +169,8 @@ class Catalogue:
 
     # -- hits ---------------------------------------------------------------------------------------------------------
 
-    def _hits(self, number: int, places: Places, first: int, last: int) -> tuple[npt.NDArray[Any], ...]:
-        """By cell: event, year, area [ha], parcel, damage; of one peril's events from first to before last."""
+    def drawn(self, number: int, first: int, last: int) -> "Drawn":
+        """One peril's events from first to before last, wherever they strike."""
         peril, (before, weather) = self.perils[number], self._seasons[number]
         raw = self._raw(number, 1, first, last - first, 8)
         drawn = _uniform(raw)
@@ -165,13 +179,20 @@ class Catalogue:
         radius = formulas.footprint_radius(
             weather[year - 1], normal[:, 0], peril.year_weather, peril.median_km, peril.spread, peril.most_km
         )
-        margin, (width, height) = self._margin(peril), self._size
+        margin, (width, height) = self.margin(number), self.size
         x, y = drawn[:, 0] * (width + 2 * margin) - margin, drawn[:, 1] * (height + 2 * margin) - margin
-        event, parcel = _touched(x, y, radius, places)
+        return Drawn(x, y, radius, year.astype(np.int32), raw[:, 4], normal[:, 1])
+
+    def drawn_between(self, number: int, first: int, last: int) -> "Drawn":
+        """One peril's events of the years from first to last, wherever they strike."""
+        return self.drawn(number, *self._range(number, first, last))
+
+    def struck(self, number: int, key: Keys, shared: Floats, parcel: Whole, places: Places) -> tuple[Any, Floats]:
+        """Of pairs of an event and a parcel that its footprint touches: which are hit, and how hard those are."""
+        peril = self.perils[number]
         chance = formulas.hit_chance(
             places.frequency[number], peril.density, formulas.reach(peril.moments, places.radius)
         )
-        key = raw[event, 4]
         cell = (
             np.floor(places.x / peril.neighbourhood_km).astype(np.int64) * 1_000_003
             + np.floor(places.y / peril.neighbourhood_km).astype(np.int64)
@@ -182,13 +203,20 @@ class Catalogue:
             _uniform(_hashed(key, places.key[parcel], 3)), peril.contagion,
         )  # fmt: skip
         hit = draw < chance[parcel]
-        event, parcel, own = event[hit], parcel[hit], own[hit]
-        z = np.sqrt(peril.damage_shared) * normal[event, 1] + np.sqrt(1 - peril.damage_shared) * special.ndtri(
+        own = own[hit]
+        z = np.sqrt(peril.damage_shared) * shared[hit] + np.sqrt(1 - peril.damage_shared) * special.ndtri(
             np.clip(_uniform(_hashed(own, own, 4)), 1e-16, 1 - 1e-16)
         )
-        damage = peril.damages[np.minimum((special.ndtr(z) * _BINS).astype(np.int64), _BINS - 1)]
+        return hit, peril.damages[np.minimum((special.ndtr(z) * _BINS).astype(np.int64), _BINS - 1)]
+
+    def _hits(self, number: int, places: Places, first: int, last: int) -> tuple[npt.NDArray[Any], ...]:
+        """By cell: event, year, area [ha], parcel, damage; of one peril's events from first to before last."""
+        of = self.drawn(number, first, last)
+        event, parcel = _touched(of.x, of.y, of.radius, places)
+        hit, damage = self.struck(number, of.key[event], of.shared_damage[event], parcel, places)
+        event, parcel = event[hit], parcel[hit]
         return (
-            event + first + number * _EVENTS_OF_PERIL, year[event], np.pi * radius[event] ** 2 * 100, parcel, damage,
+            event + first + number * _EVENTS_OF_PERIL, of.year[event], footprint_ha(of.radius[event]), parcel, damage,
             np.full(len(event), number),
         )  # fmt: skip
 
@@ -203,6 +231,11 @@ class Catalogue:
             np.append(first, len(event)), parcel[order].astype(np.int32), damage[order],
             self.years, tuple(one.name for one in self.perils),
         )  # fmt: skip
+
+
+def footprint_ha(radius: Floats) -> Floats:
+    """Area of a footprint. [ha]"""
+    return np.asarray(np.pi * radius**2 * 100)
 
 
 def _touched(x: Floats, y: Floats, radius: Floats, places: Places) -> tuple[Whole, Whole]:

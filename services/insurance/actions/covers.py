@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, capacity, models, policies, pricing, reasons
+from services.insurance.actions import PARAMETERS, capacity, capital, models, policies, pricing, reasons
 from services.insurance.tables import (
     Cover,
     CoverAsset,
@@ -48,6 +48,9 @@ def ask_for_cover(session: Session, event: LegsRequested) -> None:
         bank=event.bank,
         obligor=event.obligor,
         county=event.county,
+        guarantor=event.guarantor or None,
+        scheme=event.scheme or None,
+        default_probability=event.default_probability,
         loan_amount=event.amount,
         term_months=event.term_months,
         state="asked",
@@ -152,7 +155,7 @@ def _judge(
     steps = pricing.Steps()
     refusals, insured = _underwrite(session, cover, valuations, p, steps)
     if not refusals:
-        price = pricing.price(insured, p, steps, models=models.champions(session))
+        price = pricing.price(insured, p, steps, models=models.champions(session), capital=capital.of_latest(session))
         if agreed is None:
             refusals = _beyond_authority(price, insured, p)
             if refusals:

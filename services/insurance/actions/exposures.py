@@ -37,6 +37,7 @@ def whatif(
     request: Mapping[str, Any],
     valuations_of: Callable[[Iterable[UUID]], Mapping[UUID, Valuation]],
     models: Mapping[str, ServedModel],
+    capital: Callable[[], pricing.Capital],
 ) -> dict[str, Any]:
     """Price what is asked as a quote would be; nothing is kept. Raises InvalidError."""
     p = PARAMETERS.at(clock.today())
@@ -44,7 +45,7 @@ def whatif(
     valuations = valuations_of(one["asset_id"] for one in request["forests"] if one["asset_id"])
     sites = [_site(number, one, request, valuations, p) for number, one in enumerate(request["forests"])]
     steps = pricing.Steps()
-    found = price_sites(sites, terms, request["term_months"], p, steps, models)
+    found = price_sites(sites, terms, request["term_months"], p, steps, models, capital)
     quantile = request["quantile"] or p["insured_value_quantile"]
     return found | {
         "basis": request["basis"],
@@ -58,12 +59,14 @@ def whatif(
 
 def price_sites(
     sites: Sequence[Site], terms: pricing.Terms, term_months: int, p: InForce, steps: pricing.Steps,
-    models: Mapping[str, ServedModel],
+    models: Mapping[str, ServedModel], capital: Callable[[], pricing.Capital],
 ) -> dict[str, Any]:  # fmt: skip
     """Price some forests on one policy, with every reason why a quote would be refused."""
     refusals = against(sites, policies.expiry_of(clock.today(), term_months, p), p)
     insured = [site.insured for site in sites if site.insured.sum_insured > 0]
-    price = pricing.price(insured, p, steps, terms, models) if insured else None
+    # The book is looked at only for forests that have a place in it.
+    joins = capital() if all(one.place for one in insured) else None
+    price = pricing.price(insured, p, steps, terms, models, joins) if insured else None
     return {
         "outcome": "refuse" if refusals else "quote",
         "reasons": refusals,
@@ -160,6 +163,7 @@ def _site(
         species=[(name, float(share)) for name, share in given["species"].items()] or species,
         traits={name: given[name] for name in (*pricing.MEASURED, *pricing.NAMED)},
         covariates={name: float(x) for name, x in given["covariates"].items()},
+        place=pricing.place_of(valuation) if valuation else None,
     )
     until = [day for day in (given["title_until"], valuation and valuation.title_until) if day]
     return Site(insured, value, limit, min(until, default=None), valuation.valid_until if valuation else None)

@@ -5,7 +5,7 @@ only levels are rounded, so the steps between them sum to the premium to the fen
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -48,6 +48,8 @@ class Insured:
     traits: Mapping[str, Any] = field(default_factory=dict)
     #: What a peril model asks of a site, by name.
     covariates: Mapping[str, float] = field(default_factory=dict)
+    #: Longitude, latitude [degrees] and area [ha], where they are known.
+    place: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,19 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Margin:
+    """What the price is loaded with for the risk, by which equation and coefficients. [fen/yr]"""
+
+    amount: Array
+    equation: str
+    coefficients: Mapping[str, Any]
+
+
+#: The margin of a policy on some forests, struck so often [1/yr] on such terms; or why it is not known.
+Capital = Callable[[Sequence[Insured], Array, Terms], Margin | str]
+
+
+@dataclass(frozen=True)
 class Price:
     """What a year of cover costs, and why."""
 
@@ -126,7 +141,16 @@ def hazard_score(hazards: Mapping[str, Any], peril: str, p: InForce) -> Decimal:
 def insured_of(valuation: Valuation, sum_insured: Decimal) -> Insured:
     """A forest as the register valued it."""
     species = [(one["species"], float(one["share"])) for one in valuation.species or ()]
-    return Insured(str(valuation.asset_id), valuation.county, sum_insured, valuation.hazards, species)
+    return Insured(
+        str(valuation.asset_id), valuation.county, sum_insured, valuation.hazards, species, place=place_of(valuation)
+    )
+
+
+def place_of(valuation: Valuation) -> tuple[float, float, float] | None:
+    """Longitude, latitude and area of a forest, if the register has told."""
+    if valuation.longitude is None or valuation.latitude is None or valuation.area_ha <= 0:
+        return None
+    return float(valuation.longitude), float(valuation.latitude), float(valuation.area_ha)
 
 
 # -- the tariff -------------------------------------------------------------------------------------------------------
@@ -231,17 +255,18 @@ def _expected(tariff: Tariff, whole: Array, frequency: Array, given: Mapping[str
     return formulas.peril_pure_premium(frequency, events.event_payment(whole, tariff.mean, tariff.sd, **given))
 
 
-def charged(tariff: Tariff, pure: Array, variances: Array, terms: Terms) -> list[Level]:
-    """Levels from the expected payments of some policies to their premiums.
+def proxy_margin(tariff: Tariff, variances: Array, why: str) -> Margin:
+    """The margin where nobody knows what a policy adds to the worst years of the book."""
+    how = {"basis": "standard deviation of a year's capped loss", "loading": tariff.margin, "because": why}
+    return Margin(formulas.risk_margin(tariff.margin, variances), "(I10)", how)
 
-    The margin is a proxy: what the policy adds to the worst years of the book is not known here.
-    """
+
+def charged(tariff: Tariff, pure: Array, margin: Margin, terms: Terms) -> list[Level]:
+    """Levels from the expected payments of some policies to their premiums."""
     p = tariff.p
-    margin = formulas.risk_margin(tariff.margin, variances)
-    how = {"basis": "standard deviation of a year's capped loss", "loading": tariff.margin}
-    levels = [Level("risk_margin", "(I10)", pure + margin, how)]
-    gross = formulas.gross_premium(pure, margin, **tariff.loadings)
-    level = pure + margin
+    level = pure + margin.amount
+    levels = [Level("risk_margin", margin.equation, level, margin.coefficients)]
+    gross = formulas.gross_premium(pure, margin.amount, **tariff.loadings)
     for name, rate in tariff.loadings.items():
         level = level + gross * rate
         levels.append(Level(name, "(I12)", level, {"rate": rate, "gross_premium": float(gross[0])}))
@@ -298,7 +323,8 @@ def price_many(tariff: Tariff, sums: Array, scores: Array, relativities: Array, 
     )
     stages, variances = payments(tariff, sums, formulas.event_frequency(rates, tariff.mean), terms, last=True)
     pure = formulas.pure_premium(stages[-1].amount)
-    levels = charged(tariff, pure, variances, terms)
+    margin = proxy_margin(tariff, variances, "many prices at once are not set against the book")
+    levels = charged(tariff, pure, margin, terms)
     gross = next(level.amount for level in levels if level.step == "profit")
     premium = levels[-1].amount.astype(np.int64)
     shares = p[f"subsidy_shares.{terms.subsidy}"]
@@ -311,16 +337,17 @@ def price_many(tariff: Tariff, sums: Array, scores: Array, relativities: Array, 
 
 def price(
     insured: Sequence[Insured], p: InForce, steps: Steps, terms: Terms | None = None,
-    models: Mapping[str, ServedModel] | None = None,
+    models: Mapping[str, ServedModel] | None = None, capital: Capital | None = None,
 ) -> Price:  # fmt: skip
     """Price a year of cover of some forests on one policy, perils and forests taken as independent.
 
-    `models` are those that price here, by peril; where none covers a site, the dated rates do.
+    `models` are those that price here, by peril; where none covers a site, the dated rates do. `capital` says what the
+    policy adds to the worst years of the book; where it does not know, the margin is a proxy and says why.
     """
     tariff = Tariff(p, models)
     terms = terms or Terms(deductible_share=float(p["deductible_share"]))
     sums = np.array([money.fen(one.sum_insured) for one in insured], dtype=np.float64)
-    rates, factors = _rates(tariff, insured, steps)
+    rates, factors = rates_of(tariff, insured, steps)
     frequency = formulas.event_frequency(rates, tariff.mean)
     stages, variances = payments(tariff, sums, frequency, terms)
     _note_payments(tariff, insured, rates, frequency, stages[-1].amount, variances, terms, steps)
@@ -330,11 +357,15 @@ def price(
         pure = np.array([_capped(tariff, sums, frequency, terms)])
         levels.append(Level("annual_cap", "(I123)", pure, {"annual_cap": terms.annual_cap}))
     steps.note("(I7)", "pure_premium", float(pure[0]), terms=variances.size, annual_cap=terms.annual_cap)
-    levels += charged(tariff, pure, variances.reshape(1, -1), terms)
+    margin = capital(insured, frequency, terms) if capital else "the policy is in the book, or no book was asked for"
+    if isinstance(margin, str):
+        margin = proxy_margin(tariff, variances.reshape(1, -1), margin)
+    levels += charged(tariff, pure, margin, terms)
+    steps.note(margin.equation, "risk_margin", float(margin.amount[0]), **margin.coefficients)
     return _priced(tariff, levels, pure, sums, factors, terms, steps)
 
 
-def _rates(tariff: Tariff, insured: Sequence[Insured], steps: Steps) -> tuple[Array, list[dict[str, Any]]]:
+def rates_of(tariff: Tariff, insured: Sequence[Insured], steps: Steps) -> tuple[Array, list[dict[str, Any]]]:
     """Rate of each peril at each forest, and what is behind it: a model that covers it, or the dated rates."""
     rows, shown = [], []
     for one in insured:
@@ -482,9 +513,6 @@ def _priced(
     by_step = {level.step: float(level.amount[0]) for level in levels}
     gross, annual = by_step["profit"], int(levels[-1].amount[0])
     margin = by_step["risk_margin"] - float(pure[0])
-    steps.note(
-        "(I10)", "risk_margin", margin, loading=tariff.margin, basis="standard deviation of a year's capped loss"
-    )
     steps.note("(I12)", "gross_premium", gross, pure_premium=float(pure[0]), risk_margin=margin, **tariff.loadings)
     steps.note("(I13)", "premium", annual, gross_premium=gross, minimum_premium=p["minimum_premium"])
     shares = p[f"subsidy_shares.{terms.subsidy}"]

@@ -30,6 +30,8 @@ def remember_valuation(session: Session, event: CarbonAssetValued) -> None:
         spot_price=event.spot_price,
         units=event.units.free + event.units.pledged,
         title_until=event.title_until,
+        longitude=event.longitude,
+        latitude=event.latitude,
         received_at=clock.now(),
     )
     newer = {column.name: statement.excluded[column.name] for column in Valuation.__table__.columns}

@@ -1,6 +1,16 @@
 """The HTTP door of insurance, a blueprint for each noun: translate, nothing else."""
 
-from services.insurance.routes import bulk_pricing, capacities, claims, covers, index_covers, policies, prices
+from services.insurance.routes import (
+    accumulations,
+    bulk_pricing,
+    capacities,
+    claims,
+    covers,
+    index_covers,
+    policies,
+    prices,
+    reinsurance,
+)
 
 BLUEPRINTS = (
     prices.blp,
@@ -10,4 +20,6 @@ BLUEPRINTS = (
     index_covers.blp,
     claims.blp,
     capacities.blp,
+    accumulations.blp,
+    reinsurance.blp,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import exposures, index_covers
+from services.insurance.actions import capital, exposures, index_covers
 from services.insurance.actions.models import champions_for_question
 from services.insurance.schemas.prices import IndexPriceRequest, IndexPriceResponse, PriceRequest, PriceResponse
 from services.insurance.tables import latest_valuations
@@ -23,7 +23,10 @@ def post_price(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     on a forest is not judged.
     """
     priced_by = champions_for_question(session, caller().institution)
-    return exposures.whatif(body, lambda ids: latest_valuations(session, list(ids)), priced_by)
+    return exposures.whatif(
+        body, lambda ids: latest_valuations(session, list(ids)), priced_by,
+        lambda: capital.of_insurer(session, caller().institution),
+    )  # fmt: skip
 
 
 @blp.question("/index-price", scope="insurance:read")

@@ -1,5 +1,6 @@
 """Tables of the insurance database, by noun, and the queries that several actions share."""
 
+from services.insurance.tables.accumulations import Accumulation, AccumulationBlock
 from services.insurance.tables.base import Base
 from services.insurance.tables.bulk import BulkPricing, BulkPricingBatch
 from services.insurance.tables.capacities import Capacity, CapacityHold
@@ -14,10 +15,13 @@ from services.insurance.tables.policies import (
     policy_of_loan,
     sum_insured_elsewhere,
 )
+from services.insurance.tables.reinsurance import ReinsuranceProgramme
 from services.insurance.tables.reversals import Reversal
 from services.insurance.tables.valuations import Valuation, latest_valuations, lock_assets
 
 __all__ = [
+    "Accumulation",
+    "AccumulationBlock",
     "Base",
     "BulkPricing",
     "BulkPricingBatch",
@@ -33,6 +37,7 @@ __all__ = [
     "Instalment",
     "Policy",
     "PolicyAsset",
+    "ReinsuranceProgramme",
     "Reversal",
     "Valuation",
     "cover_of_loan",

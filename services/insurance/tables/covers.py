@@ -34,6 +34,10 @@ class Cover(Versioned, Base):
     bank: Mapped[str] = mapped_column(String(64))
     obligor: Mapped[str] = mapped_column(String(128))
     county: Mapped[str] = mapped_column(String(64))
+    #: Who else carries the loan, as credit told; unknown of what was asked before it was kept.
+    guarantor: Mapped[str | None] = mapped_column(String(64))
+    scheme: Mapped[str | None] = mapped_column(String(64))
+    default_probability: Mapped[RateColumn | None]
     loan_amount: Mapped[MoneyColumn]
     term_months: Mapped[int]
     state: Mapped[str] = mapped_column(String(16), index=True)

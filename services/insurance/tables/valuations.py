@@ -34,6 +34,9 @@ class Valuation(Base):
     spot_price: Mapped[MoneyColumn | None]
     units: Mapped[TonnesColumn | None]
     title_until: Mapped[date | None]
+    #: Centre of the forest. [degrees]
+    longitude: Mapped[RateColumn | None]
+    latitude: Mapped[RateColumn | None]
     received_at: Mapped[Moment]
 
 
