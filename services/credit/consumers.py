@@ -36,6 +36,8 @@ HANDLERS: Mapping[type[Event], Handler | Batched] = {
     insurance.CoverQuoted: legs.remember_quote,
     insurance.CoverRefused: legs.remember_cover_refusal,
     insurance.PolicyBound: legs.remember_policy,
+    insurance.PolicyEndorsed: legs.remember_endorsement,
+    insurance.PolicyBreached: legs.remember_breach,
     insurance.PolicyLapsed: legs.remember_lapse,
     insurance.ClaimPaid: servicing.receive_claim,
     guarantee.GuaranteeReserved: legs.remember_reservation,

@@ -198,6 +198,24 @@ class Story:
         }
         return insurance.PolicyBound(**values | more)
 
+    def endorsed(self, **more: Any) -> insurance.PolicyEndorsed:
+        values: dict[str, Any] = {
+            **self._insured(),
+            "policy_id": self.policy_id,
+            "number": 1,
+            "kind": "renewal",
+            "effective_on": clock.today(),
+            "expiry": clock.today() + timedelta(days=1460),
+            "sum_insured": money(1_200_000),
+            "annual_premium": money(13_000),
+        }
+        return insurance.PolicyEndorsed(**values | more)
+
+    def breached(self, clause: Any = "simple") -> insurance.PolicyBreached:
+        return insurance.PolicyBreached(
+            **self._insured(), policy_id=self.policy_id, clause=clause, reason="the firebreaks are overgrown"
+        )
+
     def lapsed(self, reason: str = "premium unpaid") -> insurance.PolicyLapsed:
         return insurance.PolicyLapsed(
             **self._insured(), policy_id=self.policy_id, reason=reason, ends_on=clock.today(), return_premium=money(0)

@@ -121,7 +121,7 @@ def test_a_leg_lost_while_binding_ends_the_loan_and_late_answers_are_only_kept(
     assert len(story.told(credit.LoanDeclined)) == 1
 
 
-@pytest.mark.parametrize("event", ["lapsed", "released", "pledge_released"])
+@pytest.mark.parametrize("event", ["lapsed", "breached", "released", "pledge_released"])
 def test_a_leg_lost_before_the_money_flows_ends_the_loan(story: Story, event: str) -> None:
     story.to("ready")
     story.tell(getattr(story, event)())
@@ -318,6 +318,48 @@ def test_a_recovery_that_a_released_guarantor_does_not_share_is_the_bank_s(story
     story.post("recoveries", {"amount": amount(50_000), "costs": amount(0), "source": "borrower"}, status=201)
     assert story.loan()["balance"]["recovered_by_bank"] == amount(150_000)
     assert story.post("closing")["balance"]["written_off"] == amount(850_000)
+
+
+def test_a_renewal_keeps_the_cover_in_force_beyond_its_first_end(story: Story) -> None:
+    story.to("performing")
+    with clock.travelled(timedelta(days=1)):
+        story.tell(story.bound(expiry=clock.today() + timedelta(days=20)))
+        story.tell(story.endorsed())
+    with clock.travelled(timedelta(days=40)):
+        story.value(2)  # as fresh as the policy
+        story.timers()
+        loan = story.loan()
+        assert (loan["state"], loan["cover"]["expiry"]) == (
+            "performing",
+            story.endorsed(expiry=clock.today() + timedelta(days=1421)).expiry.isoformat(),
+        )
+        assert loan["cover"]["annual_premium"] == amount(13_000)
+    # A change of a policy that is not the loan's, or that ended, is no news.
+    before = story.loan()["cover"]
+    story.tell(story.endorsed(policy_id=uuid4(), sum_insured=money(1)))
+    assert story.loan()["cover"] == before
+    story.tell(story.lapsed(), story.endorsed(), story.breached("lender"))
+    assert story.loan()["cover"]["state"] == "lapsed"
+
+
+def test_a_broken_policy_warns_where_the_bank_is_still_paid_and_calls_the_margin_where_not(story: Story) -> None:
+    def warned() -> list[str]:
+        items = body(story.officer.get("/v1/warnings"))["items"]
+        return [why["code"] for one in items for why in one["grounds"]]
+
+    story.to("performing")
+    story.tell(story.endorsed(kind="revaluation", sum_insured=money(900_000)))
+    assert warned() == ["cover_reduced"]
+    story.tell(story.endorsed(number=2, kind="revaluation"), story.breached("lender"))
+    assert (story.state(), story.loan()["cover"]["state"], warned()) == ("performing", "breached", ["cover_breached"])
+    # The owner can mend nothing that the insurer is told of: what is renewed stays broken.
+    story.tell(story.breached("simple"))
+    loan = story.loan()
+    assert (loan["state"], loan["cover"]["state"]) == ("margin_called", "void")
+    assert [one["code"] for one in loan["covenants"]["reasons"]] == ["cover_void"]
+    covenants = body(story.officer.get(f"/v1/loans/{story.loan_id}/covenants"))["items"]
+    assert {one["covenant"]: one["verdict"] for one in covenants}["insurance"] == "broken"
+    assert warned() == ["cover_lost"]
 
 
 def test_pledges_follow_the_register_to_the_end(story: Story) -> None:

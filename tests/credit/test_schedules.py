@@ -112,6 +112,16 @@ def test_what_accrues_until_the_first_due_day_is_what_the_schedule_says(story: S
         assert paid["balance"]["principal"] == first["balance"]
 
 
+def test_a_calendar_that_changes_moves_no_day_that_was_agreed(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.to("ready")
+    planned = schedule(story)
+    story.post("disbursement")
+    agreed = schedule(story)
+    assert agreed["items"] == planned["items"]
+    monkeypatch.setattr(schedules, "working_day", lambda day: day + timedelta(days=11))
+    assert schedule(story) == agreed
+
+
 def test_every_due_day_is_worked_and_none_moves_by_more_than_a_holiday() -> None:
     for start in (date(2025, 8, 29), date(2026, 1, 31), date(2025, 9, 1)):
         days = schedules.due_days(start, 12)

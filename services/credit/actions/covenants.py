@@ -17,7 +17,7 @@ from services.credit.actions.policy import Policy
 from services.credit.formulas import covenants as formulas
 from services.credit.formulas import loan_to_value as ltv
 from services.credit.formulas.covenants import Flags, Floats, Whole
-from services.credit.tables import Valuation
+from services.credit.tables import COVERING, Valuation
 
 QUANTILES = ("p05", "p10", "p50", "p90", "p95")
 #: As an ordinal: no day at all.
@@ -124,7 +124,7 @@ def block(loans: Sequence[Any], pledges: Sequence[Any], known: Forests) -> Block
         margin=np.array([row.margin for row in loans], dtype=np.float64),
         cure=np.array([row.cure for row in loans], dtype=np.float64),
         matures=np.array([_ordinal(row.matures_on) for row in loans], dtype=np.int64),
-        cover_bound=np.array([row.cover_state == "bound" for row in loans], dtype=bool),
+        cover_bound=np.array([row.cover_state in COVERING for row in loans], dtype=bool),
         cover_until=np.array([_ordinal(row.cover_until) for row in loans], dtype=np.int64),
         guarantee_released=np.array([row.guarantee_state == "released" for row in loans], dtype=bool),
         owner=np.array([place[row.loan_id] for row in pledges], dtype=np.int64),

@@ -17,7 +17,7 @@ from services.credit.actions.endings import Blocker, decline, expire, let_timers
 from services.credit.actions.offers import draft
 from services.credit.actions.policy import TERMS, policy
 from services.credit.actions.states import BEFORE_MONEY, IN_DEFAULT, LIVE, move, note
-from services.credit.tables import Loan, LoanAsset, locked_loan
+from services.credit.tables import COVERING, Loan, LoanAsset, locked_loan
 from shared import clock, outbox, timers
 from shared.events.base import encode
 from shared.events.credit import LegsRequested
@@ -28,7 +28,15 @@ from shared.events.guarantee import (
     GuaranteeReleased,
     GuaranteeReserved,
 )
-from shared.events.insurance import CoverEvent, CoverQuoted, CoverRefused, PolicyBound, PolicyLapsed
+from shared.events.insurance import (
+    CoverEvent,
+    CoverQuoted,
+    CoverRefused,
+    PolicyBound,
+    PolicyBreached,
+    PolicyEndorsed,
+    PolicyLapsed,
+)
 from shared.events.parts import Reason
 from shared.events.sink import (
     PledgeEnforced,
@@ -89,7 +97,7 @@ def remember_quote(session: Session, event: CoverQuoted) -> None:
 def remember_cover_refusal(session: Session, event: CoverRefused) -> None:
     """Keep a refusal of cover; before money has flowed it ends the loan."""
     loan = _insured(session, event)
-    if loan is None or loan.cover.state in ("bound", "lapsed"):
+    if loan is None or loan.cover.state in ("bound", "breached", "void", "lapsed"):
         return
     loan.cover.state, loan.cover.reasons = "refused", reasons.as_json(event.reasons)
     note(session, loan, "cover_refused", stage=event.stage)
@@ -106,6 +114,33 @@ def remember_policy(session: Session, event: PolicyBound) -> None:
     cover.sum_insured, cover.inception, cover.expiry = event.sum_insured, event.inception, event.expiry
     note(session, loan, "policy_bound", policy=str(event.policy_id))
     _put_together(session, loan)
+    if loan.state in LIVE:
+        watching.retest(session, loan, "cover")
+
+
+def remember_endorsement(session: Session, event: PolicyEndorsed) -> None:
+    """Keep that the policy covers another sum or lasts longer: what is insured now, and until when."""
+    loan = _insured(session, event)
+    if loan is None or loan.cover.policy_id != event.policy_id or loan.cover.state not in COVERING:
+        return
+    cover = loan.cover
+    cover.sum_insured, cover.annual_premium, cover.expiry = event.sum_insured, event.annual_premium, event.expiry
+    note(session, loan, "policy_endorsed", policy=str(event.policy_id), kind=event.kind, sum=str(event.sum_insured))
+    if loan.state in LIVE:
+        watching.retest(session, loan, "cover")
+
+
+def remember_breach(session: Session, event: PolicyBreached) -> None:
+    """Keep that the owner broke the policy. The lender's clause leaves the bank paid: a live loan is warned of.
+
+    Without it the cover is worth nothing to the bank, which breaks the covenant. Before money flows either ends it.
+    """
+    loan = _insured(session, event)
+    if loan is None or loan.cover.policy_id != event.policy_id or loan.cover.state not in COVERING:
+        return
+    loan.cover.state = "breached" if event.clause == "lender" else "void"
+    note(session, loan, "policy_breached", policy=str(event.policy_id), clause=event.clause)
+    _lose(session, loan, "insurance", (reasons.policy_broken(event.reason),))
     if loan.state in LIVE:
         watching.retest(session, loan, "cover")
 

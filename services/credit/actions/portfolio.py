@@ -28,6 +28,7 @@ from services.credit.tables import (
     covenant_tests_of,
     expected_losses,
     live_loans,
+    missing_covers,
 )
 from services.credit.tables.watching import CovenantTest
 from shared import audit, clock, money
@@ -85,7 +86,7 @@ def warnings(session: Session, limit: int) -> dict[str, Any]:
     count, whole, by_ground = 0, Decimal("0.00"), Counter[str]()
     most: list[tuple[int, int, dict[str, Any]]] = []
     for one in tested(session):
-        for place, grounds in _grounds(one).items():
+        for place, grounds in _grounds(session, one).items():
             at_risk = max(grounds.values())
             count, whole = count + 1, whole + money.from_fen(at_risk)
             by_ground.update(grounds.keys())
@@ -102,13 +103,15 @@ def warnings(session: Session, limit: int) -> dict[str, Any]:
     }
 
 
-def _grounds(one: Tested) -> dict[int, dict[str, int]]:
+def _grounds(session: Session, one: Tested) -> dict[int, dict[str, int]]:
     """By loan, each ground of a warning and the money at risk if it comes true. [fen]"""
     block, result, today = one.block, one.found, clock.today().toordinal()
     rules = policy(clock.today(), WARNINGS)
     levels, owed = rules["watch_levels"], block.balance
     left, cover_left = result.fresh_until - today, block.cover_until - today
     running = block.balance > 0
+    reduced = missing_covers(session, block.ids)
+    missing = np.array([reduced.get(loan_id, 0) for loan_id in block.ids], dtype=np.int64)
     close = ~result.broken & (result.ratio > levels["share_of_limit"] * block.margin)
     signs: list[tuple[str, Flags, Any]] = [
         ("valuation_unusable", result.unvalued, owed),
@@ -118,6 +121,8 @@ def _grounds(one: Tested) -> dict[int, dict[str, int]]:
         ("guarantee_lost", result.guarantee_lost, owed),
         ("pledge_lost", result.pledge_lost, result.shortfall),
         ("valuation_ageing", ~result.unvalued & (left >= 0) & (left <= levels["valuation_days_left"]), owed),
+        ("cover_breached", np.array([row.cover_state == "breached" for row in block.loans], dtype=bool), owed),
+        ("cover_reduced", ~result.cover_lost & (missing > 0), missing),
         (
             "cover_ending",
             ~result.cover_lost & (block.cover_until != NEVER) & (cover_left <= rules["cover_warning_days"]),
@@ -325,7 +330,9 @@ def _each(test: CovenantTest) -> list[dict[str, Any]]:
     return [
         _covenant("loan_to_value", test.loan_to_value, test.limit_loan_to_value, margin),
         _covenant("valuation_fresh", test.fresh_until, test.at.date(), "broken" if unusable else "kept"),
-        _covenant("insurance", test.cover_until or test.cover_state, "bound", _verdict(test, "cover_lapsed")),
+        _covenant(
+            "insurance", test.cover_until or test.cover_state, "bound", _verdict(test, "cover_lapsed", "cover_void")
+        ),
         _covenant("guarantee", test.guarantee_state, "issued", _verdict(test, "guarantee_released")),
         _covenant("pledge", len(test.pledges), "placed", _verdict(test, "pledge_released")),
         _covenant("debt_service_cover", test.debt_service_cover, minimum, service),

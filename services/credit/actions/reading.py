@@ -126,7 +126,7 @@ def ledger_of(session: Session, loan_id: UUID) -> dict[str, Any]:
 
 def schedule_of(session: Session, loan_id: UUID) -> dict[str, Any]:
     """Instalments of a loan as agreed; none before it is priced."""
-    return schedules.show(found(session, Loan, loan_id))
+    return schedules.show(session, found(session, Loan, loan_id))
 
 
 def _decision(session: Session, decision: Decision) -> dict[str, Any]:

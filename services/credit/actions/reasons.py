@@ -194,6 +194,24 @@ def cover_lapsed(ends_on: date | None) -> Reason:
     )
 
 
+def cover_void() -> Reason:
+    """The owner broke the policy and its clause does not protect the bank."""
+    return Reason(
+        code="cover_void",
+        zh="投保人违反保险合同,保险人不再向银行赔付;请补救并恢复投保",
+        en="the owner broke the policy, the insurer pays the bank no more; have the forest insured again",
+    )
+
+
+def policy_broken(reason: str) -> Reason:
+    """The owner broke the policy before any money flowed."""
+    return Reason(
+        code="policy_broken",
+        zh=f"投保人违反保险合同({reason[:100]}),不予放款",
+        en=f"the owner broke the policy ({reason[:100]}); no money flows on it",
+    )
+
+
 def guarantee_released(reason: str) -> Reason:
     """The guarantee was let go while the loan needs it."""
     return Reason(
@@ -247,6 +265,14 @@ _WARNINGS = {
     "guarantee_lost": ("担保已解除", "no guarantee is in force"),
     "pledge_lost": ("有质押登记已注销", "a pledge was struck out"),
     "valuation_ageing": ("估值即将过期", "a valuation is about to grow stale"),
+    "cover_breached": (
+        "投保人违反保险合同,仅凭贷款人条款仍向银行赔付",
+        "the owner broke the policy; only the lender's clause still has the bank paid",
+    ),
+    "cover_reduced": (
+        "保额已减,低于签约保额与贷款余额",
+        "the sum insured was lowered: below the sum agreed and below the balance",
+    ),
     "cover_ending": ("保险即将到期", "the insurance is about to end"),
     "past_due": ("已有逾期", "an instalment is past due"),
     "debt_service_short": (

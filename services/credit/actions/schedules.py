@@ -12,16 +12,19 @@ from decimal import Decimal
 from typing import Any
 
 import chinese_calendar
+from sqlalchemy.orm import Session
 
 from services.credit.actions.dates import months_after
 from services.credit.formulas import schedule
 from services.credit.formulas.schedule import Instalment
-from services.credit.tables import Loan
+from services.credit.tables import Loan, instalments_of
 from shared import clock, money
 
 #: Day counts a contract may have, and the days of their year.
 DAY_COUNTS = {"ACT/360": 360, "ACT/365": 365, "30/360": 360}
 CALENDAR = "mainland China, following working day"
+#: What is kept of an instalment.
+KEPT = ("number", "due_on", "principal", "interest")
 KNOWN_UNTIL = max(chinese_calendar.constants.holidays).year
 
 
@@ -120,9 +123,21 @@ def _income_by_period(loan: Loan, start: date, days: Sequence[date]) -> list[int
     return income
 
 
-def show(loan: Loan) -> dict[str, Any]:
+def agreed(session: Session, loan: Loan) -> list[dict[str, Any]]:
+    """Instalments as they were kept when the money went out; before that, as it would be if it went out today.
+
+    A later release of the calendar moves no day that was agreed.
+    """
+    balance, items = loan.disbursed, []
+    for row in instalments_of(session, loan.id):
+        balance -= row.principal
+        items.append({name: getattr(row, name) for name in KEPT} | {"balance": balance})
+    return items or plan(loan)
+
+
+def show(session: Session, loan: Loan) -> dict[str, Any]:
     """The schedule of a loan with how its days are counted."""
-    items = plan(loan)
+    items = agreed(session, loan)
     return {
         "repayment": loan.repayment,
         "grace_months": loan.grace_months,

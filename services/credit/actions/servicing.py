@@ -113,7 +113,7 @@ def _keep_plan(session: Session, loan: Loan) -> None:
     due, rows = NOTHING, []
     for row in schedules.plan(loan):
         due += row["principal"] + row["interest"]
-        one = {name: row[name] for name in ("number", "due_on", "principal", "interest")}
+        one = {name: row[name] for name in schedules.KEPT}
         rows.append({"loan_id": loan.id, "institution": loan.institution, **one, "due_in_all": due})
     bulk.insert_mappings(session, table_of(Instalment), rows)
 

@@ -418,7 +418,7 @@ class _Test:
             if found.fault[number]:
                 why.append(_fault(block.asset_ids[number], self.valuations.get(block.asset_ids[number])))
         if found.cover_lost[place]:
-            why.append(reasons.cover_lapsed(row.cover_until))
+            why.append(reasons.cover_void() if row.cover_state == "void" else reasons.cover_lapsed(row.cover_until))
         if found.guarantee_lost[place]:
             why.append(reasons.guarantee_released("released"))
         for number in self.pledges.get(place, ()):

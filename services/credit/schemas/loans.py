@@ -9,7 +9,7 @@ from services.credit.schemas.common import CODE, HASH, Flag, money, rate
 from services.credit.schemas.decisions import DecisionResponse
 from services.credit.schemas.parties import FinancesRequest
 from services.credit.schemas.scores import BORROWER_KINDS, INDUSTRY, REPAYMENTS, AssetRequest, ScoreRequest
-from services.credit.tables import STATES
+from services.credit.tables import COVER_STATES, STATES
 from services.credit.tables.reviews import PERSONS_REASONS
 from shared.fields import Base, Moment, PageQuery, Quantity, ReasonSchema, Text, Versioned, Whole, page_of
 
@@ -165,7 +165,7 @@ class LoanAssetResponse(Base):
 class CoverResponse(Base):
     """The insurance leg."""
 
-    state = fields.String(required=True, metadata={"enum": ["none", "asked", "quoted", "refused", "bound", "lapsed"]})
+    state = fields.String(required=True, metadata={"enum": list(COVER_STATES)})
     cover_id = fields.UUID(required=True, allow_none=True)
     policy_id = fields.UUID(required=True, allow_none=True)
     sum_insured = money(required=True)

@@ -3,6 +3,8 @@
 from services.credit.tables.base import Base
 from services.credit.tables.decisions import Decision, DecisionMaterial, keep_materials, latest_decision, materials_of
 from services.credit.tables.loans import (
+    COVER_STATES,
+    COVERING,
     IN_BOOK,
     STATES,
     Loan,
@@ -13,6 +15,7 @@ from services.credit.tables.loans import (
     LoanPayment,
     book,
     locked_loan,
+    missing_covers,
     payment_of,
     payments_of,
 )
@@ -49,6 +52,7 @@ from services.credit.tables.watching import (
     covenant_tests_of,
     debt_service_of,
     expected_losses,
+    instalments_of,
     live_loans,
     live_loans_on,
     loans_between,
@@ -58,6 +62,8 @@ from services.credit.tables.watching import (
 )
 
 __all__ = [
+    "COVERING",
+    "COVER_STATES",
     "IN_BOOK",
     "STATES",
     "Base",
@@ -91,6 +97,7 @@ __all__ = [
     "expected_losses",
     "exposures",
     "group_of",
+    "instalments_of",
     "keep_materials",
     "latest_decision",
     "latest_override",
@@ -101,6 +108,7 @@ __all__ = [
     "lock_live",
     "locked_loan",
     "materials_of",
+    "missing_covers",
     "next_due",
     "overridden_outcomes",
     "overrides",

@@ -7,13 +7,16 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
+    Numeric,
     SmallInteger,
     String,
     UniqueConstraint,
     case,
+    cast,
     func,
     or_,
     select,
@@ -220,14 +223,22 @@ class LoanAsset(Base):
     asked_rank: Mapped[int | None]
 
 
+#: `breached`: the owner broke the policy and the bank is paid all the same; `void`: nobody is paid any more.
+COVER_STATES = ("none", "asked", "quoted", "refused", "bound", "breached", "void", "lapsed")
+#: States in which the insurer pays the bank for a loss.
+COVERING = ("bound", "breached")
+
+
 class LoanCover(Base):
     """The insurance leg of a loan, as the insurer tells it."""
 
     __tablename__ = "loan_covers"
     __table_args__ = (
-        CheckConstraint(one_of("state", ("none", "asked", "quoted", "refused", "bound", "lapsed")), name="state"),
+        CheckConstraint(one_of("state", COVER_STATES), name="state"),
         CheckConstraint("state NOT IN ('quoted', 'bound') OR cover_id IS NOT NULL", name="cover_id"),
-        CheckConstraint("state NOT IN ('bound', 'lapsed') OR policy_id IS NOT NULL", name="policy_id"),
+        CheckConstraint(
+            "state NOT IN ('bound', 'breached', 'void', 'lapsed') OR policy_id IS NOT NULL", name="policy_id"
+        ),
     )
 
     loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), primary_key=True)
@@ -374,6 +385,18 @@ def book(session: Session, loan: Loan, group: Sequence[UUID]) -> tuple[Decimal, 
     for (dimension, name), part in zip(known.items(), parts, strict=True):
         beside[dimension] = name, Decimal(part)
     return Decimal(whole), beside
+
+
+def missing_covers(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Of loans whose policy insures less than was agreed and than is owed: how much is missing. [fen]"""
+    agreed = Loan.offer["cover"]["sum_insured"].astext.cast(Numeric)
+    missing = func.least(agreed, Loan.balance) - LoanCover.sum_insured
+    found = (
+        select(Loan.id, cast(missing * 100, BigInteger).label("missing"))
+        .join(LoanCover, LoanCover.loan_id == Loan.id)
+        .where(Loan.id.in_(loan_ids), LoanCover.state.in_(COVERING), missing > 0)
+    )
+    return {row.id: row.missing for row in session.execute(found)}
 
 
 def payment_of(session: Session, loan_id: UUID, reference: UUID) -> LoanPayment | None:

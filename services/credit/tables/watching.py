@@ -283,6 +283,11 @@ def agreed_principal(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, l
     return rows
 
 
+def instalments_of(session: Session, loan_id: UUID) -> list[Instalment]:
+    """Instalments of a loan as they were agreed when the money went out, in order; none before."""
+    return list(session.scalars(select(Instalment).where(Instalment.loan_id == loan_id).order_by(Instalment.number)))
+
+
 def classes_of(session: Session, loan_id: UUID) -> list[LoanClass]:
     """Every class a loan passed through, oldest first."""
     return list(session.scalars(select(LoanClass).where(LoanClass.loan_id == loan_id).order_by(LoanClass.id)))
