@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from services.sink.actions import ledger
+from services.sink.actions.pledges import reduce_pledge
 from services.sink.actions.reversals import Loss, report_reversal
 from services.sink.actions.units import issue_credits, retire_credits
 from services.sink.actions.valuations import basis, inputs_of, live_stock, verified_level
 from services.sink.tables import Asset
 from shared import clock, schema
-from shared.events.credit import EnforcementOrdered
+from shared.errors import ConflictError
+from shared.events.credit import EnforcementOrdered, PledgeReductionOrdered
 from shared.events.sink import (
     CreditsCancelled,
     CreditsIssued,
@@ -28,7 +30,7 @@ from shared.events.sink import (
     PledgeReleased,
 )
 from tests.conftest import Database, make_database
-from tests.harness import BANK, BUREAU, OTHER_BANK, Client, body, client, deliver, published
+from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Client, body, client, deliver, published
 from tests.sink.examples import accepted, forests, minted, read_asset, years_from_today
 from tests.sink.test_consumers import after, defaulted
 from tests.sink.test_ledger import by_account, forest, issue, pledge
@@ -202,19 +204,21 @@ def test_an_issuance_serves_the_liens_and_every_step_of_a_lien_names_its_serials
     assert len(placed.serials) == 1
     shown = officer.get(f"/v1/pledges/{held.id}")
     assert body(shown)["serials"] == list(placed.serials)
-    path, tag = f"/v1/pledges/{held.id}/reduction", {"If_Match": shown.headers["ETag"]}
     on_forecast = Decimal(body(shown)["forecast_tonnes"])
-    assert officer.post(path, {"tonnes": str(most), "reason": "repaid"}, **tag).status_code == 422
-    assert (
-        officer.post(path, {"tonnes": str(on_forecast + Decimal("0.5")), "reason": "repaid"}, **tag).status_code == 409
-    )
-    less = body(officer.post(path, {"tonnes": str(on_forecast + 20), "reason": "repaid in part"}, **tag))
+    about = {"loan_id": held.loan_id, "bank": BANK, "insurer": INSURER, "guarantor": GUARANTOR}
+    orders = [
+        PledgeReductionOrdered(**about, asset_id=asset.id, tonnes=tonnes, reason="no longer needed")
+        for tonnes in (most, on_forecast + 20 + Decimal("0.5"))
+    ]
+    deliver("sink", sink_db, *orders)
+    # The first is more than the lien has. Of the second half a unit stays: issued units are whole.
+    less = body(officer.get(f"/v1/pledges/{held.id}"))
     assert (less["forecast_tonnes"], less["tonnes"], less["rank"]) == ("0.000", "30.000", 1)
     (reduced,) = published(sink_db, PledgeReduced)
     assert (reduced.tonnes, reduced.left, reduced.loan_id) == (on_forecast + 20, 30, held.loan_id)
     assert by_account(sink_db, asset) == [("buffer", 10), ("free", 20), ("pledged", 30), ("free", 40)]
-    other = client("sink", sink_db, "officer", OTHER_BANK)
-    assert other.post(path, {"tonnes": "1", "reason": "not mine"}, **tag).status_code == 404
+    with sealed(sink_db.sessions, BANK) as session, pytest.raises(ConflictError, match="whole"):
+        reduce_pledge(session, held.id, Decimal("0.5"), "part of a unit")
 
 
 # -- losses -----------------------------------------------------------------------------------------------------------

@@ -312,6 +312,12 @@ def lay(session: Session, asset: Asset, pledge: Pledge) -> list[str]:
     return entry.post(pledge.tonnes)
 
 
+def liftable(session: Session, asset: Asset, pledge: Pledge, tonnes: Decimal) -> Decimal:
+    """The most of so many tonnes that can be lifted off a lien: all of the forecast, of issued units whole ones."""
+    forecast = sum((line.tonnes for line in liens(session, asset, pledge.id) if line.first_serial is None), Decimal(0))
+    return min(tonnes, forecast + whole(max(Decimal(0), tonnes - forecast)))
+
+
 def lift(session: Session, asset: Asset, pledge: Pledge, tonnes: Decimal, reason: str) -> list[str]:
     """Lift so much of a lien: off the forecast first, so that the bank keeps what is issued longest."""
     entry = Entry(session, asset, "release", subject_id=pledge.id, reason=reason)

@@ -99,7 +99,7 @@ def release_pledges(session: Session, loan_id: UUID, reason: str) -> None:
 
 
 def reduce_pledge(session: Session, pledge_id: UUID, tonnes: Decimal, reason: str) -> Pledge:
-    """Let go of a part of a lien, when a part of the loan was paid back; the lien keeps its rank for the rest."""
+    """Let go of a part of a lien that the loan no longer needs; the lien keeps its rank for the rest."""
     asset_id = found(session, Pledge, pledge_id).asset_id
     (asset,) = locked_in_order(session, select(Asset).where(Asset.id == asset_id))
     pledge = locked(session, Pledge, pledge_id)
@@ -108,22 +108,6 @@ def reduce_pledge(session: Session, pledge_id: UUID, tonnes: Decimal, reason: st
     if tonnes >= pledge.tonnes:
         detail = f"the pledge has {pledge.tonnes} t; a part of them can be released, all of them by closing the loan"
         raise InvalidError(detail, errors=[{"pointer": "/tonnes", "detail": "not less than the pledge has"}])
-    _reduce(session, asset, pledge, tonnes, reason)
-    session.flush()
-    session.refresh(pledge)
-    return pledge
-
-
-def reduce_pledge_of(session: Session, ordered: PledgeReductionOrdered) -> None:
-    """Let go of a part of a loan's lien as the bank's credit office ordered, while there is that much to let go of."""
-    for asset, pledge in _held(session, ordered.loan_id, "placed"):
-        if asset.id == ordered.asset_id and ordered.tonnes < pledge.tonnes:
-            _reduce(session, asset, pledge, ordered.tonnes, ordered.reason)
-            return
-    log.warning("no such lien to reduce", loan=str(ordered.loan_id), asset=str(ordered.asset_id))
-
-
-def _reduce(session: Session, asset: Asset, pledge: Pledge, tonnes: Decimal, reason: str) -> None:
     serials = ledger.lift(session, asset, pledge, tonnes, reason)
     pledge.tonnes -= tonnes
     pledge.changed_at = clock.now()
@@ -142,6 +126,21 @@ def _reduce(session: Session, asset: Asset, pledge: Pledge, tonnes: Decimal, rea
     )
     certify(session, pledge)
     audit.record(session, "reduce_pledge", pledge.id, tonnes=str(tonnes), reason=reason)
+    return pledge
+
+
+def reduce_pledge_of(session: Session, ordered: PledgeReductionOrdered) -> None:
+    """Let go of a part of a loan's lien as the bank's credit office ordered, which tests that what is left carries it.
+
+    Issued units are whole, so a part of one stays under the lien; so does what there is less of than was ordered.
+    """
+    for asset, pledge in _held(session, ordered.loan_id, "placed"):
+        if asset.id == ordered.asset_id:
+            tonnes = ledger.liftable(session, asset, pledge, ordered.tonnes)
+            if 0 < tonnes < pledge.tonnes:
+                reduce_pledge(session, pledge.id, tonnes, ordered.reason)
+                return
+    log.warning("no such lien to reduce", loan=str(ordered.loan_id), asset=str(ordered.asset_id))
 
 
 def freeze_pledges(session: Session, loan_id: UUID) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.sink.actions import consents, pledges, proposals, units
+from services.sink.actions import consents, proposals, units
 from services.sink.schemas.units import (
     ConsentQuery,
     ConsentRequest,
@@ -17,7 +17,6 @@ from services.sink.schemas.units import (
     PledgeQuery,
     PledgeResponse,
     ProposalResponse,
-    ReductionRequest,
     RetirementRequest,
     RetirementResponse,
     UnitsQuery,
@@ -51,14 +50,6 @@ def get_pledges(session: Session, query: dict[str, Any]) -> dict[str, Any]:
 def get_pledge(session: Session, pledge_id: UUID) -> Pledge:
     """Show one of the caller's own liens."""
     return found(session, Pledge, pledge_id)
-
-
-@blp.command("POST", "/pledges/<uuid:pledge_id>/reduction", scope="sink:pledge", if_match=True)
-@blp.arguments(ReductionRequest())
-@blp.response(200, PledgeResponse())
-def post_pledge_reduction(session: Session, body: dict[str, Any], pledge_id: UUID) -> Pledge:
-    """Let go of a part of one of the caller's own liens."""
-    return pledges.reduce_pledge(session, pledge_id, **body)
 
 
 @blp.command("POST", "/pledges/<uuid:pledge_id>/consents", scope="sink:pledge")

@@ -30,13 +30,6 @@ class PledgeResponse(Versioned):
     serials = Names(required=True, metadata={"description": "Issued units under the lien"})
 
 
-class ReductionRequest(Base):
-    """A part of a lien to be let go of."""
-
-    tonnes = tonnes(required=True, minimum="0.001")
-    reason = Text(max_length=64, min_length=3, required=True)
-
-
 class ConsentRequest(Base):
     """Which of the units that the bank took over may go, and to whom: exactly these."""
 
