@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from shared.events.base import Event, Money, Rate, Tonnes, declared
-from shared.events.parts import PledgedAsset, Reason
+from shared.events.parts import PledgedAsset, PrincipalDue, Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,10 @@ class ReviewDecided(LoanEvent):
 @declared
 @dataclass(frozen=True, kw_only=True)
 class LegsRequested(LoanEvent):
-    """The loan passed credit's own test: insurance and guarantee are asked, in parallel, until a deadline."""
+    """The loan passed credit's own test: insurance and guarantee are asked, in parallel, until a deadline.
+
+    The schedule is as if the money went out on the day of asking, at the rate as estimated without the legs.
+    """
 
     obligor: str
     amount: Money
@@ -78,6 +81,7 @@ class LegsRequested(LoanEvent):
     county: str
     pledges: tuple[PledgedAsset, ...]
     answer_by: datetime
+    schedule: tuple[PrincipalDue, ...] = ()
 
 
 @declared
@@ -133,11 +137,12 @@ class LoanExpired(LoanEvent):
 @declared
 @dataclass(frozen=True, kw_only=True)
 class LoanDisbursed(LoanEvent):
-    """Money flowed."""
+    """Money flowed, to be repaid by this schedule."""
 
     amount: Money
     disbursed_on: date
     matures_on: date
+    schedule: tuple[PrincipalDue, ...] = ()
 
 
 @declared

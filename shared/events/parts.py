@@ -1,6 +1,7 @@
 """Pieces that several events are made of."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
@@ -25,6 +26,15 @@ class PledgedAsset:
     county: str
     tonnes: Tonnes
     value: Money
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrincipalDue:
+    """Principal due at the end of a month of a loan's term, counted from 1; those of a schedule sum to its amount."""
+
+    month: int
+    due_on: date
+    principal: Money
 
 
 @dataclass(frozen=True, kw_only=True)

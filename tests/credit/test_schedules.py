@@ -10,7 +10,7 @@ import pytest
 from services.credit.actions import schedules
 from services.credit.actions.dates import months_after
 from shared import clock
-from shared.events.credit import LoanDisbursed
+from shared.events.credit import LegsRequested, LoanDisbursed
 from shared.events.sink import Removals
 from tests.conftest import Database
 from tests.credit.story import Story, amount, application, money
@@ -110,6 +110,22 @@ def test_what_accrues_until_the_first_due_day_is_what_the_schedule_says(story: S
         due = amount(fen(first, "principal") + fen(first, "interest"))
         paid = story.post("repayments", {"amount": due}, status=201)
         assert paid["balance"]["principal"] == first["balance"]
+
+
+@pytest.mark.parametrize("repayment", ["equal_instalment", "interest_only", "issuance_matched"])
+def test_the_legs_are_told_when_which_principal_falls_due(story: Story, repayment: str) -> None:
+    story.value(**issuances((14, 20_000), (26, 20_000)))
+    story.to("performing", repayment=repayment)
+    (asked,), (disbursed,) = story.told(LegsRequested), story.told(LoanDisbursed)
+    rows = [row for row in schedule(story)["items"] if fen(row, "principal")]
+    assert [(one.month, one.due_on.isoformat(), one.principal) for one in disbursed.schedule] == [
+        (row["number"], row["due_on"], fen(row, "principal")) for row in rows
+    ]
+    # Before the legs answered the rate was estimated without them, so an annuity differs a little.
+    assert [(one.month, one.due_on) for one in asked.schedule] == [
+        (one.month, one.due_on) for one in disbursed.schedule
+    ]
+    assert sum(one.principal for one in asked.schedule) == money(1_000_000)
 
 
 def test_a_calendar_that_changes_moves_no_day_that_was_agreed(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Guarantees: reserved when every limit has room, issued in time, undone without a trace, amortised to the fen."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from services.guarantee.actions.calls import close_loan, open_call
 from services.guarantee.tables import Bucket, Reservation
 from shared import clock, timers
 from shared.events.guarantee import GuaranteeIssued, GuaranteeRefused, GuaranteeReleased, GuaranteeReserved
+from shared.events.parts import PrincipalDue
 from tests.guarantee.stories import (
     COUNTY,
     accepted,
@@ -278,6 +280,24 @@ def test_drawing_less_than_was_guaranteed_gives_the_rest_back(guarantee_db, sess
     do(sessions, sealed, guarantees.remember_disbursement, disbursed(request.loan_id, yuan(250_000)))
     with sealed(sessions, GUARANTOR) as session:
         assert used(session)["headroom", ""] == (15_000_000, 0)
+
+
+def test_a_loan_that_is_repaid_in_parts_costs_the_fee_of_what_is_left_and_is_held_against_its_plan(
+    guarantee_db, sessions, sealed
+):
+    today = clock.today()
+    parts = [(12, 400_000), (24, 600_000)]
+    plan = tuple(
+        PrincipalDue(month=month, due_on=guarantees.months_after(today, month), principal=yuan(part))
+        for month, part in parts
+    )
+    request, row = issued(sessions, sealed, schedule=plan)
+    # 1 % of the guaranteed 800,000 in the first year, of 480,000 in the second.
+    assert row.fee == yuan(12_800)
+    do(sessions, sealed, guarantees.remember_disbursement, replace(disbursed(request.loan_id), schedule=plan))
+    for days, planned in ((0, 1_000_000), (366, 600_000), (740, 0)):
+        with clock.travelled(timedelta(days=days)), sealed(sessions, GUARANTOR) as session:
+            assert guarantee(session, request.loan_id).planned_balance == yuan(planned)
 
 
 def test_use_falls_with_the_balance_and_never_rises(guarantee_db, sessions, sealed):

@@ -11,10 +11,10 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
-from services.credit.actions import reasons, recovery, watching
+from services.credit.actions import reasons, recovery, schedules, watching
 from services.credit.actions.decisions import Decided, pledged_assets
 from services.credit.actions.endings import Blocker, decline, expire, let_timers_go, parties
-from services.credit.actions.offers import draft
+from services.credit.actions.offers import draft, expected_issuances
 from services.credit.actions.policy import TERMS, policy
 from services.credit.actions.states import BEFORE_MONEY, IN_DEFAULT, LIVE, move, note
 from services.credit.tables import COVERING, Loan, LoanAsset, locked_loan
@@ -54,7 +54,9 @@ def ask(session: Session, loan: Loan, decided: Decided, reason: str, comment: st
     """Ask insurance and guarantee for a locked loan that passed credit's own test, until a deadline."""
     assert decided.price is not None
     assert loan.county is not None
-    answer_by = clock.now() + timedelta(hours=policy(clock.today(), TERMS)["leg_deadline_hours"])
+    today, terms = clock.today(), policy(clock.today(), TERMS)
+    answer_by = clock.now() + timedelta(hours=terms["leg_deadline_hours"])
+    rate, day_count = Decimal(str(decided.price.annual_rate)), loan.day_count or terms["interest_day_count"]
     loan.legs_by = answer_by
     loan.cover.state = loan.guarantee.state = "asked"
     move(session, loan, "structuring", reason, comment)
@@ -73,6 +75,9 @@ def ask(session: Session, loan: Loan, decided: Decided, reason: str, comment: st
             county=loan.county,
             pledges=pledged_assets(loan),
             answer_by=answer_by,
+            schedule=schedules.as_told(
+                schedules.planned(loan, rate, day_count, expected_issuances(session, loan), today)
+            ),
         ),
     )
 

@@ -46,11 +46,8 @@ def _propose(session: Session, loan: Loan, decided: Decided, price: Price) -> No
     expires = _expiry(loan)
     loan.annual_rate = Decimal(str(price.annual_rate))
     loan.day_count = loan.day_count or terms["interest_day_count"]
-    loan.issuances = [
-        [one["on"].isoformat(), money.fen(one["income"])]
-        for one in income.carbon_income(session, loan)
-        if one["income"]
-    ]
+    loan.late_markup = Decimal(str(terms["late_charge"]["markup"]))
+    loan.issuances = expected_issuances(session, loan)
     loan.offer_expires_at = expires
     loan.offer = _payload(loan, decided, price, expires)
     loan.offer_hash = approvals.payload_hash(loan.offer)
@@ -59,6 +56,12 @@ def _propose(session: Session, loan: Loan, decided: Decided, price: Price) -> No
     let_timers_go(session, loan, "legs")
     approvals.ask(session, "offer", loan.id, loan.offer, loan.applied_by, expires)
     timers.put(session, "offer", loan.id, expires)
+
+
+def expected_issuances(session: Session, loan: Loan) -> list[list[Any]]:
+    """What the carbon behind a loan is expected to bring: day and fen of each issuance."""
+    incomes = income.carbon_income(session, loan)
+    return [[one["on"].isoformat(), money.fen(one["income"])] for one in incomes if one["income"]]
 
 
 def _expiry(loan: Loan) -> datetime:
@@ -78,6 +81,7 @@ def _payload(loan: Loan, decided: Decided, price: Price, expires: datetime) -> d
         "grace_months": loan.grace_months,
         "annual_rate": _rate(price.annual_rate),
         "spread_bp": f"{price.spread_bp:.1f}",
+        "late_rate": f"{price.annual_rate * (1 + float(loan.late_markup or 0)):.8f}",
         "schedule": schedules.terms(loan, decided.decision.decided_on),
         "expires_at": write_moment(expires),
         "outcome": decided.outcome,

@@ -6,7 +6,7 @@ publishes each autumn for the year to come, as the library `chinesecalendar` hol
 a day moves off the weekend only, and the schedule says from which year on that is so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from services.credit.formulas import schedule
 from services.credit.formulas.schedule import Instalment
 from services.credit.tables import Loan, instalments_of
 from shared import clock, money
+from shared.events.parts import PrincipalDue
 
 #: Day counts a contract may have, and the days of their year.
 DAY_COUNTS = {"ACT/360": 360, "ACT/365": 365, "30/360": 360}
@@ -58,6 +59,13 @@ def accrued(balance: Decimal, annual_rate: Decimal, day_count: str, first: date,
     return money.from_fen(schedule.accrued_interest(money.fen(balance), float(annual_rate), days, year))
 
 
+def accrued_of(loan: Loan, until: date) -> Decimal:
+    """Interest of a loan since its balance last changed, not yet added to what is due. [CNY]"""
+    if loan.interest_until is None or loan.annual_rate is None or loan.day_count is None:
+        return Decimal("0.00")
+    return accrued(loan.balance, loan.annual_rate, loan.day_count, loan.interest_until, until)
+
+
 def due_days(start: date, months: int) -> list[date]:
     """The days on which a loan paid out on a day pays, month by month."""
     return [working_day(months_after(start, number)) for number in range(1, months + 1)]
@@ -87,7 +95,16 @@ def plan(loan: Loan, start: date | None = None) -> list[dict[str, Any]]:
     if loan.annual_rate is None or loan.day_count is None:
         return []
     start = loan.disbursed_on or start or clock.today()
+    return planned(loan, loan.annual_rate, loan.day_count, loan.issuances or [], start)
+
+
+def planned(
+    loan: Loan, annual_rate: Decimal, day_count: str, issuances: Sequence[Sequence[Any]], start: date
+) -> list[dict[str, Any]]:
+    """Instalments of a loan at a rate, a day count and what the carbon is expected to bring: day and fen of each."""
     days = due_days(start, loan.term_months)
+    lengths = [period(day_count, before, day) for before, day in zip([start, *days[:-1]], days, strict=True)]
+    income = _income_by_period(issuances, start, days)
     return [
         {
             "number": row.number,
@@ -96,27 +113,24 @@ def plan(loan: Loan, start: date | None = None) -> list[dict[str, Any]]:
             "interest": money.from_fen(row.interest),
             "balance": money.from_fen(row.balance),
         }
-        for day, row in zip(days, _rows(loan, start, days), strict=True)
+        for day, row in zip(days, _rows(loan, float(annual_rate), lengths, income), strict=True)
     ]
 
 
-def _rows(loan: Loan, start: date, days: Sequence[date]) -> list[Instalment]:
-    assert loan.annual_rate is not None
-    assert loan.day_count is not None
-    amount, rate, grace = money.fen(loan.amount), float(loan.annual_rate), loan.grace_months
-    lengths = [period(loan.day_count, before, day) for before, day in zip([start, *days[:-1]], days, strict=True)]
+def _rows(loan: Loan, rate: float, lengths: Sequence[schedule.Period], income: Sequence[int]) -> list[Instalment]:
+    amount, grace = money.fen(loan.amount), loan.grace_months
     if loan.repayment == "interest_only":
         return schedule.interest_only(amount, rate, lengths)
     if loan.repayment == "issuance_matched":
-        return schedule.issuance_matched(amount, rate, _income_by_period(loan, start, days), lengths)
+        return schedule.issuance_matched(amount, rate, income, lengths)
     make = schedule.equal_principal if loan.repayment == "equal_principal" else schedule.equal_instalment
     return make(amount, rate, lengths, grace_periods=grace)
 
 
-def _income_by_period(loan: Loan, start: date, days: Sequence[date]) -> list[int]:
-    """What the carbon was expected to bring, when the loan was priced, from each due day on until the next. [fen]"""
+def _income_by_period(issuances: Sequence[Sequence[Any]], start: date, days: Sequence[date]) -> list[int]:
+    """What the carbon is expected to bring from each due day on until the next. [fen]"""
     income = [0] * len(days)
-    for on, brings in loan.issuances or []:
+    for on, brings in issuances:
         place = next((number for number, day in enumerate(days) if day >= date.fromisoformat(on)), None)
         if place is not None and date.fromisoformat(on) > start:
             income[place] += brings
@@ -133,6 +147,15 @@ def agreed(session: Session, loan: Loan) -> list[dict[str, Any]]:
         balance -= row.principal
         items.append({name: getattr(row, name) for name in KEPT} | {"balance": balance})
     return items or plan(loan)
+
+
+def as_told(rows: Sequence[Mapping[str, Any]]) -> tuple[PrincipalDue, ...]:
+    """The part of a schedule that others are told: when which principal falls due."""
+    return tuple(
+        PrincipalDue(month=row["number"], due_on=row["due_on"], principal=row["principal"])
+        for row in rows
+        if row["principal"]
+    )
 
 
 def show(session: Session, loan: Loan) -> dict[str, Any]:

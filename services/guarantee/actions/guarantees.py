@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import accumulate
+from operator import sub
 from typing import Any, Literal
 from uuid import UUID
 
@@ -68,7 +70,7 @@ def reserve_guarantee(session: Session, event: LegsRequested) -> None:
     if not objections:
         assert profile is not None
         assert agreed is not None
-        objections = _take_room(session, guarantee, profile, agreed, p)
+        objections = _take_room(session, guarantee, _monthly(event), profile, agreed, p)
     guarantee.unverified_parameters = list(p.unverified)
     guarantee.state = "refused" if objections else "reserved"
     session.add(guarantee)
@@ -132,6 +134,7 @@ def _requested(session: Session, event: LegsRequested, digest: str, p: InForce) 
         matures_on=None,
         claim_until=None,
         loan_closed=False,
+        plan=[],
         request_hash=digest,
         profile_version=None,
         parameters_hash=p.digest,
@@ -164,7 +167,16 @@ def _objections(event: LegsRequested, profile: Profile | None, agreed: Scheme | 
             yield reasons.default_too_likely(default, ceiling, source)
 
 
-def _take_room(session: Session, guarantee: Guarantee, profile: Profile, agreed: Scheme, p: InForce) -> list[Reason]:
+def _monthly(event: LegsRequested) -> list[int]:
+    """What the borrower will owe in each month of the term; all of it where the bank told no schedule. [fen]"""
+    repaid = {one.month: money.fen(one.principal) for one in event.schedule}
+    by_month = (repaid.get(month, 0) for month in range(1, event.term_months))
+    return [max(0, left) for left in accumulate(by_month, sub, initial=money.fen(event.amount))]
+
+
+def _take_room(
+    session: Session, guarantee: Guarantee, balances: list[int], profile: Profile, agreed: Scheme, p: InForce
+) -> list[Reason]:
     """Reserve in every bucket and price it; the reasons of the limits without room, the tightest first."""
     amount = money.fen(guarantee.amount)
     parts = split(amount, agreed.shares)
@@ -192,7 +204,8 @@ def _take_room(session: Session, guarantee: Guarantee, profile: Profile, agreed:
         setattr(guarantee, f"share_{party}", money.from_fen(part))
     guarantee.shares_bp = dict(agreed.shares)
     guarantee.fee_rate = Decimal(str(rate))
-    guarantee.fee = money.from_fen(guarantee_fee(gross_payment(amount, agreed.shares), rate, guarantee.term_months))
+    guaranteed = [gross_payment(balance, agreed.shares) for balance in balances]
+    guarantee.fee = money.from_fen(guarantee_fee(guaranteed, rate))
     guarantee.profile_version = profile.version
     guarantee.measures = [dataclasses.asdict(measure) for measure in answer.measures]
     guarantee.expires_at = reservation.expires_at
@@ -336,6 +349,10 @@ def remember_disbursement(session: Session, event: LoanDisbursed) -> None:
         log.info("no guarantee in force", loan=str(event.loan_id))
         return
     _set_clock(session, guarantee, event.matures_on, PARAMETERS.at(clock.today()))
+    lefts = accumulate((one.principal for one in event.schedule), sub, initial=event.amount)
+    guarantee.plan = [
+        [one.due_on.isoformat(), str(left)] for one, left in zip(event.schedule, list(lefts)[1:], strict=True)
+    ]
     _lower(session, guarantee, event.amount)
     audit.record(session, "remember_disbursement", guarantee.id, amount=str(event.amount))
 

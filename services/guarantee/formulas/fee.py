@@ -1,5 +1,7 @@
 """Fees of guarantee and re-guarantee, and the technical price.        docs/equations/guarantee.md (G25)-(G29)"""
 
+from collections.abc import Sequence
+
 from services.guarantee.formulas.fen import BASIS, whole_fen
 
 
@@ -14,17 +16,19 @@ def fee_rate(obligor_total: int, threshold: int, small_rate: float, large_rate: 
     return small_rate if obligor_total <= threshold else large_rate
 
 
-def guarantee_fee(guaranteed: int, rate: float, months: int) -> int:
-    """Eq. (G26): fee of a guarantee for its term, rate·guaranteed·months/12. [fen]
+def guarantee_fee(guaranteed: Sequence[int], rate: float) -> int:
+    """Eq. (G26): fee of a guarantee for its term, rate·Σ guaranteed/12 over its months. [fen]
+
+    guaranteed  what is guaranteed in each month: of a loan repaid in parts it falls
 
     Source: textbook; the rate is policy. Verified: no.
 
-    >>> guarantee_fee(240_000_000, rate=0.01, months=18)
-    3600000
+    >>> guarantee_fee([240_000_000] * 18, rate=0.01), guarantee_fee([300, 200, 100], rate=0.12)
+    (3600000, 6)
     """
-    if guaranteed < 0 or rate < 0 or months < 0:
-        raise ValueError(f"no fee from {guaranteed}, {rate}, {months}")
-    return whole_fen(guaranteed * rate * months / 12)
+    if rate < 0 or any(one < 0 for one in guaranteed):
+        raise ValueError(f"no fee at {rate} from {guaranteed}")
+    return whole_fen(sum(guaranteed) * rate / 12)
 
 
 def reguarantee_fee(amount: int, share_bp: int, rate: float, months: int) -> int:

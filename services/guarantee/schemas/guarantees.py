@@ -28,6 +28,9 @@ class GuaranteeResponse(Versioned):
     state = fields.String(required=True, metadata={"enum": list(STATES)})
     amount = Money(required=True)
     balance = Money(required=True)
+    planned_balance = Money(
+        required=True, allow_none=True, metadata={"description": "What should be owed today by the loan's schedule"}
+    )
     guaranteed = Money(required=True)
     shares = fields.Nested(SharesSchema(), required=True)
     term_months = fields.Integer(required=True)

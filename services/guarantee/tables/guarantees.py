@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.guarantee.tables.base import FIVE_PARTS, Base, FiveParts
+from shared import clock
 from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, Versioned
 
 
@@ -58,6 +59,8 @@ class Guarantee(Versioned, FiveParts, Base):
     matures_on: Mapped[date | None]
     claim_until: Mapped[date | None]
     loan_closed: Mapped[bool]
+    #: Day and balance after each repayment that the loan was agreed to make when the money went out.
+    plan: Mapped[list[Any]] = mapped_column(JSONB)
     request_hash: Mapped[str] = mapped_column(String(64))
     profile_version: Mapped[int | None]
     parameters_hash: Mapped[str] = mapped_column(String(64))
@@ -66,6 +69,14 @@ class Guarantee(Versioned, FiveParts, Base):
     measures: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     reasons: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
     warnings: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
+
+    @property
+    def planned_balance(self) -> Decimal | None:
+        """What the borrower should owe today by the schedule; None before the money went out. [CNY]"""
+        if not self.plan:
+            return None
+        today = clock.today().isoformat()
+        return min((Decimal(left) for due, left in self.plan if due < today), default=self.amount)
 
     @property
     def guaranteed(self) -> Decimal:
