@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum.cn import ric, uscc
+from stdnum.exceptions import InvalidComponent
 
 from services.credit.formulas import capital, discrimination, drift, identity, loan_to_value, price, scorecard
 from services.credit.formulas import default_probability as pd_of
@@ -328,6 +330,30 @@ def test_one_wrong_character_of_a_credit_code_is_always_found(first17: str, plac
     assert identity.uscc_fault(code) is None
     other = data.draw(st.sampled_from([each for each in identity.USCC_ALPHABET if each != code[place]]))
     assert identity.uscc_fault(code[:place] + other + code[place + 1 :]) == "check character"
+
+
+@given(st.text("0123456789", min_size=8, max_size=8), st.text(identity.USCC_ALPHABET + "IOZa", min_size=9, max_size=9))
+def test_a_credit_code_is_valid_where_an_independent_validator_says_so(office: str, rest: str) -> None:
+    for last in identity.USCC_ALPHABET:
+        code = office + rest + last
+        # The validator turns small letters into capitals, which are other codes to us.
+        assert (identity.uscc_fault(code) is None) == (uscc.is_valid(code) and code.upper() == code), code
+
+
+@given(st.integers(1900, 2026), st.integers(0, 13), st.integers(0, 32), st.integers(0, 999))
+def test_an_identity_number_is_valid_where_an_independent_validator_says_so(
+    year: int, month: int, day: int, order: int
+) -> None:
+    first17 = f"110101{year:04d}{month:02d}{day:02d}{order:03d}"
+    for last in identity.IDENTITY_ALPHABET:
+        number = first17 + last
+        fault = identity.identity_number_fault(number)
+        try:
+            ric.get_birth_date(number)
+        except InvalidComponent:
+            assert fault == "birth date"
+        else:
+            assert (fault is None) == (ric.calc_check_digit(number) == last), number
 
 
 @given(st.integers(1900, 2026), st.integers(1, 12), st.integers(1, 28), st.integers(0, 999))
