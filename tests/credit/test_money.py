@@ -8,7 +8,7 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from services.credit.tables import Loan, payments_of
+from services.credit.tables import Loan, charges_of, payments_of
 from shared import clock
 from shared.db import act_for
 from shared.events import credit
@@ -48,13 +48,15 @@ def checked(story: Story) -> Any:
         assert loan.guarantee_received == sum(one.amount for one in payments if one.source == "guarantee")
         assert loan.surplus == sum(one.surplus for one in payments)
         assert loan.interest_paid == sum(one.interest for one in payments)
+        assert loan.charges_paid == sum(one.charges for one in payments)
+        assert loan.charges_paid + loan.charges_due == sum(one.amount for one in charges_of(session, loan.id))
         kept = sum((one.bank_part or Decimal(0) for one in payments), Decimal(0))
         if loan.state == "closed":
             assert loan.disbursed + loan.bank_surplus == kept + loan.written_off
             assert not (loan.bank_surplus and loan.written_off)
         for one in payments:
             if one.source != "guarantee":
-                assert one.amount == one.costs + one.principal + one.interest + one.surplus
+                assert one.amount == one.costs + one.charges + one.principal + one.interest + one.surplus
         return loan
 
 

@@ -273,12 +273,13 @@ def the_ledger_adds_up(b: Books) -> Iterator[str]:
             "guarantee_received": _sum(p.amount for p in of["guarantee"]),
             "recovered_by_bank": _sum(p.bank_part for p in of["recovery"]),
             "interest_paid": _sum(p.interest for p in mine),
+            "charges_paid": _sum(p.charges for p in mine),
             "surplus": _sum(p.surplus for p in mine),
         }
         for name, total in sums.items():
             if getattr(loan, name) != total:
                 yield f"loan {loan.id}: {name} is {getattr(loan, name)}, its payments say {total}"
-        if min(loan.balance, loan.interest_due, loan.written_off, loan.surplus) < 0:
+        if min(loan.balance, loan.interest_due, loan.charges_due, loan.written_off, loan.surplus) < 0:
             yield f"loan {loan.id}: money below zero"
         if loan.disbursed != loan.principal_repaid + loan.recovered + loan.balance + loan.unrecovered:
             yield f"loan {loan.id}: the debt does not add up"

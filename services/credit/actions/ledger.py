@@ -6,27 +6,26 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.credit.actions import schedules
+from services.credit.actions import charges, schedules
+from services.credit.actions.charges import NOTHING
 from services.credit.actions.states import touch
 from services.credit.tables import Loan, LoanPayment
 from shared import audit, clock
 from shared.ids import uuid7
 
-NOTHING = Decimal("0.00")
 
+def accrue(session: Session, loan: Loan, until: date) -> None:
+    """Add the interest on the balance, and the charges on what is late, since it last changed.
 
-def accrue(loan: Loan, until: date) -> None:
-    """Add the simple interest on the balance since it last changed. A clock that steps back adds nothing."""
-    if loan.interest_until is not None and until > loan.interest_until:
-        loan.interest_due += accrued(loan, until)
-        loan.interest_until = until
-
-
-def accrued(loan: Loan, until: date) -> Decimal:
-    """Interest since the balance last changed, not yet added to what is due. [CNY]"""
-    if loan.interest_until is None or loan.annual_rate is None or loan.day_count is None:
-        return NOTHING
-    return schedules.accrued(loan.balance, loan.annual_rate, loan.day_count, loan.interest_until, until)
+    A clock that steps back adds nothing.
+    """
+    if loan.interest_until is None or until <= loan.interest_until:
+        return
+    late = charges.late_charges(session, loan, until)
+    session.add_all(late)
+    loan.charges_due += sum((one.amount for one in late), NOTHING)
+    loan.interest_due += schedules.accrued_of(loan, until)
+    loan.interest_until = until
 
 
 def record_payment(
@@ -39,11 +38,14 @@ def record_payment(
     *,
     principal: Decimal = NOTHING,
     interest: Decimal = NOTHING,
+    charges_paid: Decimal = NOTHING,
     costs: Decimal = NOTHING,
     surplus: Decimal = NOTHING,
     bank_part: Decimal | None = NOTHING,
 ) -> LoanPayment:
-    """Enter money that came in; interest and surplus are counted here, what it does to principal is the caller's."""
+    """Enter money that came in. What it does to principal is the caller's; the rest is counted here."""
+    loan.charges_due -= charges_paid
+    loan.charges_paid += charges_paid
     loan.interest_due -= interest
     loan.interest_paid += interest
     loan.surplus += surplus
@@ -61,6 +63,7 @@ def record_payment(
         costs=costs,
         principal=principal,
         interest=interest,
+        charges=charges_paid,
         surplus=surplus,
         bank_part=bank_part,
         balance=loan.balance,

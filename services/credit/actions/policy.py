@@ -109,9 +109,13 @@ TERMS = (
     "binding_deadline_hours",
     "drawdown_days",
     "interest_day_count",
+    "late_charge",
     "leg_deadline_hours",
     "offer_validity_days",
 )
+
+
+FEES = ("loan_fees", "self_valuation_limit")
 
 
 @dataclass(frozen=True)

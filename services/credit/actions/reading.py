@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
 from services.credit.actions import models, path, schedules, scoring, underwriting, watching
+from services.credit.actions.charges import late_charges
 from services.credit.actions.decisions import case_now, current_collateral, unverified
-from services.credit.actions.ledger import accrued
 from services.credit.actions.policy import COVENANTS, TERMS, policy
 from services.credit.actions.states import IN_DEFAULT, LIVE
 from services.credit.actions.underwriting import Case, Rulebook, rulebook
 from services.credit.formulas import loan_to_value as ltv
-from services.credit.tables import Decision, Loan, LoanHistory, Valuation, latest_decision, payments_of
+from services.credit.tables import Decision, Loan, LoanHistory, Valuation, charges_of, latest_decision, payments_of
 from shared import clock, money
 from shared.db import found
 from shared.models import Served
@@ -102,7 +102,7 @@ def show(session: Session, loan: Loan) -> dict[str, Any]:
         "deadlines": loan,
         "covenants": _covenants(session, loan),
         "risk": _risk(loan, clock.today()),
-        "balance": _balance(loan, clock.today()),
+        "balance": _balance(session, loan, clock.today()),
     }
 
 
@@ -119,9 +119,9 @@ def trail(session: Session, loan_id: UUID) -> dict[str, Any]:
 
 
 def ledger_of(session: Session, loan_id: UUID) -> dict[str, Any]:
-    """Money that came in on a loan, oldest first."""
+    """Money that came in on a loan and what was charged beside its interest, oldest first."""
     found(session, Loan, loan_id)
-    return {"items": payments_of(session, loan_id)}
+    return {"items": payments_of(session, loan_id), "charges": charges_of(session, loan_id)}
 
 
 def schedule_of(session: Session, loan_id: UUID) -> dict[str, Any]:
@@ -237,15 +237,20 @@ def _risk(loan: Loan, today: date) -> dict[str, Any] | None:
     }
 
 
-def _balance(loan: Loan, today: date) -> dict[str, Any]:
-    interest = loan.interest_due + (accrued(loan, today) if loan.state in LIVE else Decimal(0))
+def _balance(session: Session, loan: Loan, today: date) -> dict[str, Any]:
+    interest, charges = loan.interest_due, loan.charges_due
+    if loan.state in LIVE:
+        interest += schedules.accrued_of(loan, today)
+        charges += sum((one.amount for one in late_charges(session, loan, today)), Decimal(0))
     return {
         "disbursed": loan.disbursed,
         "principal": loan.balance,
         "interest": interest,
-        "owed": loan.balance + interest,
+        "charges": charges,
+        "owed": loan.balance + interest + charges,
         "principal_repaid": loan.principal_repaid,
         "interest_paid": loan.interest_paid,
+        "charges_paid": loan.charges_paid,
         "guarantee_received": loan.guarantee_received,
         "recovered": loan.recovered,
         "recovered_by_bank": loan.recovered_by_bank,

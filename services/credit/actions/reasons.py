@@ -1,6 +1,7 @@
 """Why, in words an officer can read out: one function for each reason, in Chinese and English, with a way to a yes."""
 
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -209,6 +210,33 @@ def policy_broken(reason: str) -> Reason:
         code="policy_broken",
         zh=f"投保人违反保险合同({reason[:100]}),不予放款",
         en=f"the owner broke the policy ({reason[:100]}); no money flows on it",
+    )
+
+
+def bank_appraises(limit: Decimal) -> Reason:
+    """An appraisal fee on a loan for which the bank itself values the forest."""
+    return Reason(
+        code="bank_appraises",
+        zh=f"{limit:,.0f} 元以下的林权抵押贷款由银行自行评估,不得收取评估费(银监发〔2013〕32号)",
+        en=f"on forest loans below CNY {limit:,.0f} the bank values the forest itself and charges no fee for it",
+    )
+
+
+def nothing_to_enforce() -> Reason:
+    """Costs of enforcing a claim that is not late."""
+    return Reason(
+        code="nothing_to_enforce",
+        zh="贷款未逾期,不发生实现债权的费用",
+        en="nothing is past due, so there is no claim to enforce and no cost of it",
+    )
+
+
+def fee_too_high(amount: Decimal, most: Decimal) -> Reason:
+    """A fee beyond the bank's own tariff."""
+    return Reason(
+        code="fee_too_high",
+        zh=f"费用 {amount:,} 元高于收费标准上限 {most:,} 元",
+        en=f"a fee of CNY {amount:,} is above the tariff's CNY {most:,} for this loan",
     )
 
 

@@ -2,7 +2,8 @@
 
 The debtor's principal at default is one claim of the bank and its guarantors. A recovery settles that claim, net of its
 costs; the guarantor tells how each was shared, and the bank keeps its part. What exceeds the claim pays the interest
-the debtor owed, then belongs to the borrower. At the end the bank writes off what it paid out and never received.
+and the charges the debtor owed, then belongs to the borrower. At the end the bank writes off what it paid out and never
+received.
 """
 
 from decimal import Decimal
@@ -14,8 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.credit.actions import reasons, watching
+from services.credit.actions.charges import NOTHING
 from services.credit.actions.endings import let_timers_go, parties
-from services.credit.actions.ledger import NOTHING, accrue, record_payment
+from services.credit.actions.ledger import accrue, record_payment
 from services.credit.actions.states import IN_DEFAULT, LIVE, demand, move, note
 from services.credit.tables import Loan, LoanPayment, locked_loan, payment_of
 from shared import clock, outbox
@@ -51,7 +53,7 @@ def default_uncured(session: Session, loan_id: UUID) -> None:
 
 def _default(session: Session, loan: Loan, why: Reason, comment: str) -> None:
     today = clock.today()
-    accrue(loan, today)
+    accrue(session, loan, today)
     loan.defaulted_on, loan.default_balance, loan.cure_by = today, loan.balance, None
     loan.reasons = reasons.as_json([why])
     watching.class_defaulted(session, loan, why.code)
@@ -97,7 +99,8 @@ def take_recovery(
     net = amount - costs
     shared = min(net, left)
     interest = min(net - shared, loan.interest_due)
-    surplus = net - shared - interest
+    charges = min(net - shared - interest, loan.charges_due)
+    surplus = net - shared - interest - charges
     loan.recovered += shared
     if loan.state == "closed":
         loan.unrecovered -= shared
@@ -112,6 +115,7 @@ def take_recovery(
         amount,
         principal=shared,
         interest=interest,
+        charges_paid=charges,
         costs=costs,
         surplus=surplus,
         bank_part=None,
@@ -194,14 +198,14 @@ def keep_unshared(session: Session, loan: Loan) -> None:
 def close(session: Session, loan_id: UUID) -> Loan:
     """Close a defaulted loan: what the bank paid out and never received is written off.
 
-    A live loan whose principal is repaid may be closed as well: the bank forgoes the interest that is left.
+    A live loan whose principal is repaid may be closed as well: the bank forgoes interest and charges that are left.
     """
     loan = locked(session, Loan, loan_id)
     demand(loan, *LIVE, *IN_DEFAULT)
     if loan.state in LIVE:
         if loan.balance > NOTHING:
             raise StateError("principal is owed: have it repaid, or declare the default first")
-        accrue(loan, clock.today())
+        accrue(session, loan, clock.today())
         return _closed(session, loan, "repaid", NOTHING)
     if _unshared(session, loan):
         raise StateError("the guarantor has not yet told how every recovery is shared; wait for it")
@@ -214,8 +218,8 @@ def close(session: Session, loan_id: UUID) -> Loan:
 
 
 def close_if_repaid(session: Session, loan: Loan) -> bool:
-    """Close a live loan on which neither principal nor interest is owed any more."""
-    if loan.state not in LIVE or loan.balance > NOTHING or loan.interest_due > NOTHING:
+    """Close a live loan on which nothing is owed any more."""
+    if loan.state not in LIVE or loan.balance + loan.interest_due + loan.charges_due > NOTHING:
         return False
     _closed(session, loan, "repaid", NOTHING)
     return True

@@ -1,11 +1,12 @@
 """Money out and money back: disbursement, interest, repayments, claims paid by the insurer, closing when all is repaid.
 
 Simple interest by the contract's day count, rounded to the fen each time the balance changes.
-The borrower's money pays interest first, then principal; the insurer's pays principal first. What exceeds both is the
-borrower's.
+The borrower's money pays charges first, then interest, then principal; the insurer's principal, interest, charges. What
+exceeds all is the borrower's.
 """
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -13,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from services.credit.actions import collateral as pledge
 from services.credit.actions import findings, reasons, recovery, schedules, watching
+from services.credit.actions.charges import NOTHING
 from services.credit.actions.decisions import current_collateral
 from services.credit.actions.endings import let_timers_go, parties
-from services.credit.actions.ledger import NOTHING, accrue, record_payment
+from services.credit.actions.ledger import accrue, record_payment
 from services.credit.actions.policy import COVENANTS, policy
 from services.credit.actions.states import LIVE, demand, move
 from services.credit.formulas import loan_to_value as ltv
@@ -64,27 +66,37 @@ def disburse(session: Session, loan_id: UUID) -> Loan:
     let_timers_go(session, loan, "drawdown")
     outbox.put(
         session,
-        LoanDisbursed(**parties(loan), amount=loan.amount, disbursed_on=today, matures_on=loan.matures_on),
+        LoanDisbursed(
+            **parties(loan),
+            amount=loan.amount,
+            disbursed_on=today,
+            matures_on=loan.matures_on,
+            schedule=schedules.as_told(_keep_plan(session, loan)),
+        ),
     )
-    _keep_plan(session, loan)
     _keep_risk(session, loan)
     watching.retest(session, loan, "disbursement")
     return loan
 
 
 def repay(session: Session, loan_id: UUID, amount: Decimal) -> Loan:
-    """Take a repayment from the borrower: interest first, then principal; more than is owed is refused."""
+    """Take a repayment from the borrower: charges, interest, principal; more than is owed is refused.
+
+    The order is that of the Civil Code, art. 561, where nothing else was agreed.
+    """
     loan = locked(session, Loan, loan_id)
     demand(loan, *LIVE)
-    accrue(loan, clock.today())
-    if amount > loan.balance + loan.interest_due:
+    accrue(session, loan, clock.today())
+    owed = loan.balance + loan.interest_due + loan.charges_due
+    if amount > owed:
         raise ConflictError(
-            f"the borrower owes CNY {loan.balance} of principal and {loan.interest_due} of interest today,"
-            f" {loan.balance + loan.interest_due} in all; take no more than that",
-            errors=[{"pointer": "/amount", "detail": f"At most {loan.balance + loan.interest_due} is owed."}],
+            f"the borrower owes CNY {loan.balance} of principal, {loan.interest_due} of interest and {loan.charges_due}"
+            f" of charges today, {owed} in all; take no more than that",
+            errors=[{"pointer": "/amount", "detail": f"At most {owed} is owed."}],
         )
-    interest = min(amount, loan.interest_due)
-    _settle(session, loan, "borrower", uuid7(), amount, amount - interest, interest)
+    charges = min(amount, loan.charges_due)
+    interest = min(amount - charges, loan.interest_due)
+    _settle(session, loan, "borrower", uuid7(), amount, amount - charges - interest, interest, charges)
     return loan
 
 
@@ -97,10 +109,11 @@ def receive_claim(session: Session, event: ClaimPaid) -> None:
     if event.to_bank <= NOTHING or payment_of(session, loan.id, event.claim_id) is not None:
         return
     if loan.state in LIVE:
-        accrue(loan, clock.today())
+        accrue(session, loan, clock.today())
         principal = min(event.to_bank, loan.balance)
         interest = min(event.to_bank - principal, loan.interest_due)
-        _settle(session, loan, "insurance", event.claim_id, event.to_bank, principal, interest)
+        charges = min(event.to_bank - principal - interest, loan.charges_due)
+        _settle(session, loan, "insurance", event.claim_id, event.to_bank, principal, interest, charges)
     elif loan.defaulted_on is not None:
         recovery.take_recovery(session, loan, event.claim_id, "insurance", event.to_bank, NOTHING)
     else:
@@ -108,14 +121,16 @@ def receive_claim(session: Session, event: ClaimPaid) -> None:
         record_payment(session, loan, "insurance", "insurance", event.claim_id, event.to_bank, surplus=event.to_bank)
 
 
-def _keep_plan(session: Session, loan: Loan) -> None:
+def _keep_plan(session: Session, loan: Loan) -> list[dict[str, Any]]:
     """Write the instalments down as they were agreed, with their days: they fall due as they stand here."""
+    agreed = schedules.plan(loan)
     due, rows = NOTHING, []
-    for row in schedules.plan(loan):
+    for row in agreed:
         due += row["principal"] + row["interest"]
         one = {name: row[name] for name in schedules.KEPT}
         rows.append({"loan_id": loan.id, "institution": loan.institution, **one, "due_in_all": due})
     bulk.insert_mappings(session, table_of(Instalment), rows)
+    return agreed
 
 
 def _keep_risk(session: Session, loan: Loan) -> None:
@@ -136,11 +151,12 @@ def _settle(
     amount: Decimal,
     principal: Decimal,
     interest: Decimal,
+    charges: Decimal,
 ) -> None:
-    """Let money settle principal and interest of a live loan; the rest is the borrower's."""
+    """Let money settle principal, interest and charges of a live loan; the rest is the borrower's."""
     loan.balance -= principal
     loan.principal_repaid += principal
-    surplus = amount - principal - interest
+    surplus = amount - principal - interest - charges
     record_payment(
         session,
         loan,
@@ -150,6 +166,7 @@ def _settle(
         amount,
         principal=principal,
         interest=interest,
+        charges_paid=charges,
         surplus=surplus,
         bank_part=principal,
     )

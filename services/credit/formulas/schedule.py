@@ -1,4 +1,4 @@
-"""Repayment schedules in whole fen.        docs/equations/credit.md (C61)-(C66), (C104)-(C105)
+"""Repayment schedules in whole fen.        docs/equations/credit.md (C61)-(C66), (C104)-(C105), (C115)-(C116)
 
 Amounts go in and out as integers; a rate is turned into whole 1e-9 per year, so that interest is exact integer
 arithmetic with one rounding, half up. The last instalment clears the balance, so principal sums to the
@@ -172,6 +172,30 @@ def days_of_thirty(first: tuple[int, int, int], then: tuple[int, int, int]) -> i
     begins = min(day, 30)
     ends = 30 if last_day == 31 and begins == 30 else last_day
     return 360 * (last_year - year) + 30 * (last_month - month) + ends - begins
+
+
+def penalty_interest(overdue_principal: int, annual_rate: float, markup: float, days: int, days_per_year: int) -> int:
+    """Eq. (C115): 罚息, what overdue principal bears beside the contract's interest, P·r·m·d / D, half up. [fen]
+
+    markup  m, share of the contract rate on top of it
+
+    Source: 银发〔2003〕251号, 30 to 50 % on top of the contract rate of a loan past due; from memory; no.
+
+    >>> penalty_interest(10_000_000, 0.06, markup=0.5, days=30, days_per_year=360)
+    25000
+    """
+    return accrued_interest(overdue_principal, annual_rate * markup, days, days_per_year)
+
+
+def compound_interest(overdue_interest: int, annual_rate: float, markup: float, days: int, days_per_year: int) -> int:
+    """Eq. (C116): 复利, interest on interest that was not paid when due, I·r·(1 + m)·d / D, half up. [fen]
+
+    Source: 银发〔2003〕251号, unpaid interest bears the penalty rate; from memory; no.
+
+    >>> compound_interest(1_000_000, 0.06, markup=0.5, days=30, days_per_year=360)
+    7500
+    """
+    return accrued_interest(overdue_interest, annual_rate * (1 + markup), days, days_per_year)
 
 
 def _append(rows: list[Instalment], number: int, due: int, interest: int, balance: int, last: bool) -> int:

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.credit.actions import reading, recovery, servicing
+from services.credit.actions import charges, reading, recovery, servicing
 from services.credit.schemas.common import EmptyRequest
 from services.credit.schemas.loans import LoanResponse
 from services.credit.schemas.servicing import (
     DefaultRequest,
+    FeeRequest,
     PaymentsResponse,
     RecoveryRequest,
     RepaymentRequest,
@@ -28,7 +29,7 @@ blp = Blueprint(
 @blp.query("/loans/<uuid:loan_id>/payments", scope="credit:read")
 @blp.response(200, PaymentsResponse())
 def get_payments(session: Session, loan_id: UUID) -> Any:
-    """Show the money that came in on a loan, and what became of it."""
+    """Show the money that came in on a loan, what became of it, and what was charged beside the interest."""
     return reading.ledger_of(session, loan_id)
 
 
@@ -51,8 +52,16 @@ def post_disbursement(session: Session, body: dict[str, Any], loan_id: UUID) -> 
 @blp.arguments(RepaymentRequest())
 @blp.response(201, LoanResponse())
 def post_repayment(session: Session, body: dict[str, Any], loan_id: UUID) -> Any:
-    """Take a repayment: interest first, then principal; more than is owed is refused."""
+    """Take a repayment: charges first, then interest, then principal; more than is owed is refused."""
     return reading.show(session, servicing.repay(session, loan_id, body["amount"]))
+
+
+@blp.command("POST", "/loans/<uuid:loan_id>/fees", scope="credit:service")
+@blp.arguments(FeeRequest())
+@blp.response(201, LoanResponse())
+def post_fee(session: Session, body: dict[str, Any], loan_id: UUID) -> Any:
+    """Charge a fee of the tariff to the borrower of a live loan."""
+    return reading.show(session, charges.charge_fee(session, loan_id, **body))
 
 
 @blp.command("POST", "/loans/<uuid:loan_id>/default", scope="credit:service")

@@ -3,6 +3,8 @@
 from marshmallow import fields, validate
 
 from services.credit.schemas.common import money
+from services.credit.tables import FEES
+from services.credit.tables.loans import CHARGES
 from shared.fields import Base, Money, Text
 
 
@@ -10,6 +12,14 @@ class RepaymentRequest(Base):
     """Money from the borrower."""
 
     amount = Money(required=True)
+
+
+class FeeRequest(Base):
+    """A fee of the tariff, charged to the borrower."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(FEES))
+    amount = Money(required=True)
+    comment = Text(required=True, max_length=1000)
 
 
 class DefaultRequest(Base):
@@ -42,15 +52,32 @@ class PaymentEntry(Base):
     costs = money(required=True)
     principal = money(required=True)
     interest = money(required=True)
+    charges = money(required=True, metadata={"description": "Of late charges and fees"})
     surplus = money(required=True)
     bank_part = money(required=True)
     balance = money(required=True)
+
+
+class ChargeEntry(Base):
+    """What was charged beside the interest."""
+
+    kind = fields.String(required=True, metadata={"enum": list(CHARGES)})
+    from_day = fields.Date(required=True)
+    until_day = fields.Date(required=True)
+    on_amount = money(required=True, metadata={"description": "What was late between these days"})
+    amount = money(required=True)
+    comment = fields.String(required=True)
 
 
 class PaymentsResponse(Base):
     """The ledger of a loan, oldest first."""
 
     items = fields.List(fields.Nested(PaymentEntry()), required=True)
+    charges = fields.List(
+        fields.Nested(ChargeEntry()),
+        required=True,
+        metadata={"description": "Up to the last movement of money; what has run since stands in the loan's balance"},
+    )
 
 
 class InstalmentEntry(Base):

@@ -71,7 +71,7 @@ class Loan(Versioned, Base):
         CheckConstraint(
             "balance >= 0 AND interest_due >= 0 AND principal_repaid >= 0 AND recovered >= 0 AND unrecovered >= 0"
             " AND interest_paid >= 0 AND guarantee_received >= 0 AND recovered_by_bank >= 0 AND surplus >= 0"
-            " AND bank_surplus >= 0 AND written_off >= 0",
+            " AND bank_surplus >= 0 AND written_off >= 0 AND charges_due >= 0 AND charges_paid >= 0",
             name="no_negative_money",
         ),
         CheckConstraint("disbursed = principal_repaid + recovered + balance + unrecovered", name="debt_adds_up"),
@@ -138,6 +138,8 @@ class Loan(Versioned, Base):
     annual_rate: Mapped[RateColumn | None]
     #: How the days of interest are counted: ACT/360, ACT/365, 30/360. From the application or, else, from policy.
     day_count: Mapped[str | None] = mapped_column(String(8))
+    #: What is past due bears this share of the rate on top of it. Agreed in the offer; None: nothing was.
+    late_markup: Mapped[RateColumn | None]
     #: The carbon's income as it was expected when the loan was priced: day and fen of each issuance.
     issuances: Mapped[list[Any] | None] = mapped_column(JSONB)
     offer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
@@ -155,6 +157,9 @@ class Loan(Versioned, Base):
     interest_until: Mapped[date | None]
     principal_repaid: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
     interest_paid: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    #: Late charges and fees owed up to `interest_until`; each stands in loan_charges.
+    charges_due: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
+    charges_paid: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
     defaulted_on: Mapped[date | None]
     default_balance: Mapped[MoneyColumn | None]
     guarantee_received: Mapped[MoneyColumn] = mapped_column(default=Decimal("0.00"))
@@ -301,10 +306,15 @@ class LoanHistory(Base):
     loan: Mapped[Loan] = relationship()
 
 
+#: Fees of the tariff, and late charges on principal and on interest.
+FEES = ("appraisal", "enforcement")
+CHARGES = ("late_principal", "late_interest", *FEES)
+
+
 class LoanPayment(Base):
     """Money that came in on a loan, and what became of it.
 
-    The borrower's, the insurer's and recovered money: `amount = costs + principal + interest + surplus`. The
+    The borrower's, the insurer's and recovered money: `amount = costs + charges + principal + interest + surplus`. The
     guarantor's money leaves the debt where it is and counts for the bank alone. `bank_part` is what the bank keeps of
     the principal; of a recovery it is not known until the guarantor has told how it was shared.
     """
@@ -314,11 +324,13 @@ class LoanPayment(Base):
         UniqueConstraint("loan_id", "reference"),
         CheckConstraint(one_of("source", ("borrower", "insurance", "guarantee", "recovery")), name="source"),
         CheckConstraint(
-            "amount >= 0 AND principal >= 0 AND interest >= 0 AND costs >= 0 AND surplus >= 0", name="no_negative_money"
+            "amount >= 0 AND principal >= 0 AND interest >= 0 AND charges >= 0 AND costs >= 0 AND surplus >= 0",
+            name="no_negative_money",
         ),
         CheckConstraint(
-            "CASE WHEN source = 'guarantee' THEN principal = 0 AND interest = 0 AND costs = 0 AND surplus = 0"
-            " ELSE amount = costs + principal + interest + surplus END",
+            "CASE WHEN source = 'guarantee' THEN principal = 0 AND interest = 0 AND charges = 0 AND costs = 0"
+            " AND surplus = 0"
+            " ELSE amount = costs + charges + principal + interest + surplus END",
             name="parts_sum_to_amount",
         ),
     )
@@ -337,10 +349,38 @@ class LoanPayment(Base):
     costs: Mapped[MoneyColumn]
     principal: Mapped[MoneyColumn]
     interest: Mapped[MoneyColumn]
+    charges: Mapped[MoneyColumn]
     surplus: Mapped[MoneyColumn]
     bank_part: Mapped[MoneyColumn | None]
     #: Principal the debtor owed afterwards.
     balance: Mapped[MoneyColumn]
+
+
+class LoanCharge(Base):
+    """What a loan was charged beside its interest: for being late between two days, or a fee."""
+
+    __tablename__ = "loan_charges"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", CHARGES), name="kind"),
+        CheckConstraint("amount > 0 AND from_day <= until_day", name="amount"),
+    )
+
+    id: Mapped[Id]
+    institution: Mapped[Institution]
+    loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    from_day: Mapped[date]
+    until_day: Mapped[date]
+    #: What was late between these days; of a fee the fee itself.
+    on_amount: Mapped[MoneyColumn]
+    amount: Mapped[MoneyColumn]
+    comment: Mapped[str] = mapped_column(String(1000), default="")
+    at: Mapped[Moment]
+
+
+def charges_of(session: Session, loan_id: UUID) -> list[LoanCharge]:
+    """What a loan was charged beside its interest, oldest first."""
+    return list(session.scalars(select(LoanCharge).where(LoanCharge.loan_id == loan_id).order_by(LoanCharge.id)))
 
 
 def locked_loan(session: Session, loan_id: UUID) -> Loan | None:
