@@ -35,7 +35,7 @@ def loans() -> Loans:
 def document(loans: Loans) -> dict[str, Any]:
     """A small challenger, trained in a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_FOREST", {"n_estimators": 8, "min_samples_leaf": 2})
+        patch.setattr(training, "_TREES", 8)
         patch.setattr(training, "_BOOSTED", training._BOOSTED | {"max_iter": 12})
         made: dict[str, Any] = json.loads(written(training.challenger_document(loans, MAPPING, "0" * 64)))
     return made
@@ -46,7 +46,7 @@ def ready(document: dict[str, Any]) -> challenger_file.Challenger:
 
 
 def test_our_evaluator_computes_what_scikit_learn_computes(loans: Loans, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_FOREST", {"n_estimators": 8, "min_samples_leaf": 2})
+    monkeypatch.setattr(training, "_TREES", 8)
     monkeypatch.setattr(training, "_BOOSTED", training._BOOSTED | {"max_iter": 12})
     for weight in (0.0, 0.5):
         monkeypatch.setattr(training, "WEIGHTS", (weight,))

@@ -33,13 +33,16 @@ _BOOSTED = {
     "max_features": 0.3,
     "early_stopping": False,
 }
-_FOREST = {"n_estimators": 100, "min_samples_leaf": 2}
-#: What is chosen from: the forest, its leaves, and the weight of the boosted part.
-FORESTS: Mapping[str, tuple[Any, int]] = {
-    "random forest": (RandomForestClassifier, 100),
-    "extra trees": (ExtraTreesClassifier, 100),
+_TREES = 100
+#: What is chosen from: the forest with its shape, and the weight of the boosted part. Small trees suit few loans, deep
+#: ones many.
+FORESTS: Mapping[str, tuple[Any, Mapping[str, int | None]]] = {
+    "random forest": (RandomForestClassifier, {"max_leaf_nodes": 100, "min_samples_leaf": 2}),
+    "deep random forest": (RandomForestClassifier, {"max_leaf_nodes": None, "min_samples_leaf": 3}),
+    "extra trees": (ExtraTreesClassifier, {"max_leaf_nodes": 100, "min_samples_leaf": 2}),
+    "deep extra trees": (ExtraTreesClassifier, {"max_leaf_nodes": None, "min_samples_leaf": 3}),
 }
-WEIGHTS = (0.0, 0.5)
+WEIGHTS = (0.0, 0.25, 0.5)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def fitted_challenger(loans: Loans) -> Challenger:
             stated = stated + weight / len(boosted) * fit.predict_proba(seen)[:, 1]
         return stated  # type: ignore[no-any-return]
 
-    chosen = f"{name} of {_FOREST['n_estimators']} trees, weight {1 - weight:g}"
+    chosen = f"{name} of {_TREES} trees, weight {1 - weight:g}"
     if weight:
         chosen += f"; boosted trees, weight {weight:g}"
     return Challenger(document, Trees.from_document(document), chosen, reference)
@@ -122,8 +125,8 @@ def _boosted(rows: Floats, outcomes: Any, directions: Sequence[int]) -> list[Any
 
 
 def _forest(name: str, rows: Floats, outcomes: Any, directions: Sequence[int]) -> Any:
-    kind, leaves = FORESTS[name]
-    forest = kind(**_FOREST, max_leaf_nodes=leaves, monotonic_cst=list(directions), random_state=SEED, n_jobs=1)
+    kind, shape = FORESTS[name]
+    forest = kind(n_estimators=_TREES, **shape, monotonic_cst=list(directions), random_state=SEED, n_jobs=1)
     return forest.fit(rows, outcomes)
 
 
