@@ -22,6 +22,30 @@ def _accept(_: Any) -> None:
     """What a field without validators demands."""
 
 
+def _reader(field: fields.Field[Any]) -> Callable[..., Any]:
+    """How a field reads a value: as its `deserialize`, with what never changes asked once and not for each value."""
+    if field.pre_load or field.post_load or type(field).deserialize is not fields.Field.deserialize:
+        return field.deserialize
+    read, checks = field._deserialize, tuple(field.validators)
+    required, nullable, default = field.required, field.allow_none, field.load_default
+
+    def value_of(value: Any, key: str, data: dict[str, Any]) -> Any:
+        if value is missing:
+            if required:
+                raise ValidationError("required")
+            return default() if callable(default) else default
+        if value is None:
+            if nullable:
+                return None
+            raise ValidationError("null")
+        value = read(value, key, data)
+        for check in checks:
+            check(value)
+        return value
+
+    return value_of
+
+
 class Base(Schema):
     """A schema that refuses what it does not know."""
 
@@ -47,31 +71,29 @@ class Base(Schema):
                 written[key] = write(value, name, obj)
         return written
 
-    def _deserialize(
-        self,
-        data: Any,
-        *,
-        error_store: Any,
-        many: bool = False,
-        partial: Any = None,
-        unknown: Any = RAISE,
-        index: int | None = None,
-    ) -> Any:
+    def load(self, data: Any, *, many: bool | None = None, partial: Any = None, unknown: Any = None) -> Any:
         """Read data as marshmallow does, without asking of each value anew; what is wrong with them it says itself."""
-        if type(data) is dict and not many and not partial and unknown == RAISE:
+        if not (many or self.many or partial or self.partial) and unknown in (None, RAISE) and type(data) is dict:
             with contextlib.suppress(ValidationError):
-                read, known = self.dict_class(), 0
-                for key, attribute, field in self._places:
-                    given = data.get(key, missing)
-                    known += given is not missing
-                    value = field.deserialize(given, key, data)
-                    if value is not missing:
-                        read[attribute] = value
-                if known == len(data):
-                    return read
-        return super()._deserialize(
-            data, error_store=error_store, many=many, partial=partial, unknown=unknown, index=index
-        )
+                return self._read(data)
+        return super().load(data, many=many, partial=partial, unknown=unknown)
+
+    def _read(self, data: dict[str, Any]) -> Any:
+        """Read what is right, in one pass; of anything else, and of a schema that asks for more, raise."""
+        if self._places is None:
+            raise ValidationError("more is asked for")
+        read, known = self.dict_class(), 0
+        for key, attribute, value_of in self._places:
+            given = data.get(key, missing)
+            known += given is not missing
+            value = value_of(given, key, data)
+            if value is not missing:
+                read[attribute] = value
+        if known != len(data):
+            raise ValidationError("something is not known")
+        for check in self._checks:
+            check(read, partial=self.partial, many=False, unknown=RAISE)
+        return read
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Put the validators of a field together once, which marshmallow does for each value."""
@@ -82,9 +104,24 @@ class Base(Schema):
             field_obj.document_bounds()
 
     @functools.cached_property
-    def _places(self) -> list[tuple[str, str, fields.Field[Any]]]:
-        """Of each field that is read: its name outside, its name inside, itself."""
-        return [(field.data_key or name, field.attribute or name, field) for name, field in self.load_fields.items()]
+    def _places(self) -> list[tuple[str, str, Callable[..., Any]]] | None:
+        """Name outside, name inside and reader of each field that is read; None if a hook of this schema asks for more.
+
+        A check of the whole is no such hook, unless it wants to see what was sent.
+        """
+        hooks = self._hooks
+        whole = all(not many and not asked.get("pass_original") for _, many, asked in hooks["validates_schema"])
+        if hooks["pre_load"] or hooks["post_load"] or hooks["validates"] or not whole or self.unknown != RAISE:
+            return None
+        return [
+            (field.data_key or name, field.attribute or name, _reader(field))
+            for name, field in self.load_fields.items()
+        ]
+
+    @functools.cached_property
+    def _checks(self) -> list[Callable[..., None]]:
+        """What is asked of the whole once every field is right."""
+        return [getattr(self, name) for name, _, _ in self._hooks["validates_schema"]]
 
     @functools.cached_property
     def _columns(self) -> list[tuple[str, str, str, Callable[..., Any]]] | None:
@@ -223,18 +260,20 @@ class Quantity(fields.Field[Decimal]):
         self.places = places
         self.minimum = None if minimum is None else Decimal(minimum)
         self.maximum = None if maximum is None else Decimal(maximum)
+        self.step = Decimal(1).scaleb(-places)
         sign = "" if self.minimum is not None and self.minimum >= 0 else "-?"
         fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
-        self.pattern = rf"^{sign}(0|[1-9][0-9]{{0,11}}){fraction}$"
+        pattern = rf"^{sign}(0|[1-9][0-9]{{0,11}}){fraction}$"
+        self.shape = re.compile(pattern, re.ASCII)
         documented = decimal_pattern(places, self.minimum, self.maximum)
         more["metadata"] = {"pattern": documented, "example": "0.5"} | more.get("metadata", {})
         super().__init__(**more)
 
     def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else format(value.quantize(Decimal(1).scaleb(-self.places)), "f")
+        return None if value is None else format(value.quantize(self.step), "f")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
-        if not isinstance(value, str) or not re.fullmatch(self.pattern, value, re.ASCII):
+        if not isinstance(value, str) or not self.shape.fullmatch(value):
             raise ValidationError(f"A decimal string with at most {self.places} decimals is expected.")
         read = Decimal(value)
         if (self.minimum is not None and read < self.minimum) or (self.maximum is not None and read > self.maximum):

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import structlog
 
 from shared import trace
@@ -36,7 +37,11 @@ def set_up(kind: str, **bound: str) -> None:
             return console(logger, level, event)
         if "exc_info" in event:
             event = structlog.processors.format_exc_info(logger, level, event)
-        return _ENCODER.encode(event)
+        try:
+            return orjson.dumps(event, default=repr, option=_AS_THEY_ARE).decode()
+        except TypeError:
+            # A number or a character that no other reader of JSON could take.
+            return json.dumps(event, default=repr)
 
     # One processor: a line is written for each request, and each further step of its way costs as much as all of this.
     structlog.configure(processors=[write], logger_factory=lambda *_: _Lines(), cache_logger_on_first_use=True)
@@ -73,4 +78,4 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
+_AS_THEY_ARE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS

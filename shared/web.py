@@ -13,7 +13,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,9 +29,10 @@ import structlog
 from flask import Blueprint as FlaskBlueprint
 from flask import Flask, Request, Response, current_app, g, jsonify, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
+from flask.sessions import NullSession, SessionInterface
 from flask.typing import ResponseReturnValue
-from flask_smorest.utils import get_appcontext
-from marshmallow import RAISE, fields, validate
+from flask_smorest.utils import unpack_tuple_response
+from marshmallow import RAISE, ValidationError, fields, validate
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client import Gauge as _Gauge
 from sqlalchemy import Select
@@ -41,6 +42,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+from werkzeug.wsgi import get_host
 
 from shared import audit, idempotency, strict_json, trace
 from shared.auth import Principal, Verifier
@@ -123,10 +126,11 @@ class _Parser(FlaskParser):
 def _body() -> Any:
     """The JSON in the request's body, read once."""
     if "body" not in g:
-        if request.mimetype != "application/json":
+        asked = request._get_current_object()  # type: ignore[attr-defined]
+        if asked.environ.get("CONTENT_TYPE") != "application/json" and asked.mimetype != "application/json":
             raise UnsupportedMediaError("send the body as application/json")
         try:
-            g.body = strict_json.loads(request.get_data(cache=True))
+            g.body = strict_json.loads(asked.get_data(cache=True))
         except strict_json.JsonError as error:
             raise UnreadableError(str(error)) from None
     return g.body
@@ -224,6 +228,27 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         return decorate
 
+    def arguments(self, schema: Any, *, location: str = "json", **more: Any) -> Callable[..., Any]:
+        """Decorate a view with what it takes. What is right is read here; of all else webargs says what is wrong."""
+        documented = super().arguments(schema, location=location, **more)
+        if location != "json":
+            return documented  # type: ignore[no-any-return]
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            told = documented(view)
+
+            @functools.wraps(told)
+            def read(*args: Any, **path: Any) -> Any:
+                try:
+                    body = schema.load(_body())
+                except ValidationError:
+                    return told(*args, **path)
+                return view(*args, body, **path)
+
+            return read
+
+        return decorate
+
     def response(self, status_code: int, schema: Any = None, **more: Any) -> Callable[..., Any]:
         """Decorate a view with its answer: dumped after what it did is flushed, so that versions are the new ones."""
         answered = super().response(status_code, schema, **more)
@@ -235,7 +260,22 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
                 session.flush()
                 return result
 
-            return answered(flushed)  # type: ignore[no-any-return]
+            documented = answered(flushed)
+            if not isinstance(schema, Base):
+                return documented  # type: ignore[no-any-return]
+
+            @functools.wraps(documented)
+            def answer(*args: Any, **path: Any) -> Response:
+                result, status, headers = unpack_tuple_response(flushed(*args, **path))
+                if isinstance(result, Response):
+                    return result
+                shown = schema.dump(result)
+                response = Response(_written(shown), status or status_code, headers, mimetype="application/json")
+                if isinstance(shown.get("version"), int):
+                    response.headers["ETag"] = f'"v{shown["version"]}"'
+                return response
+
+            return answer
 
         return decorate
 
@@ -350,8 +390,12 @@ class _Json(DefaultJSONProvider):
 
     def response(self, *args: Any, **named: Any) -> Response:
         """An answer with a line of JSON."""
-        obj = self._prepare_response_obj(args, named)
-        return Response(orjson.dumps(obj, default=self.default, option=_AS_FLASK_DOES), mimetype=self.mimetype)
+        return Response(_written(self._prepare_response_obj(args, named)), mimetype=self.mimetype)
+
+
+def _written(data: Any) -> bytes:
+    """Data as a line of JSON."""
+    return orjson.dumps(data, default=_Json.default, option=_AS_FLASK_DOES)
 
 
 #: What Flask knows how to write is left to it; the encoder writes the rest.
@@ -363,19 +407,97 @@ _AS_FLASK_DOES = (
 )
 
 
+class _Request(Request):
+    """A request that knows how long its body may be, without asking the app."""
+
+    max_content_length = MAX_BODY
+
+
+class _NoSessions(SessionInterface):
+    """Nothing is kept of a caller between requests: who calls says so each time."""
+
+    def __init__(self) -> None:
+        self.nothing = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        """Give what refuses to be written."""
+        return self.nothing
+
+
 class _App(Flask):
-    """Flask without asking, at each step of each request, whether a function is asynchronous: none is."""
+    """Flask with the one thing to do before, after and at the end of a request called rather than looked for.
+
+    Nothing is asynchronous, no session is kept, no signal is sent, and every address is served under every name.
+    """
 
     json_provider_class = _Json
+    request_class = _Request
+    session_interface = _NoSessions()
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.name, static_folder=None)
+        self.service, self.metrics = service, Metrics()
+        self.extensions |= {"heartwood": service, "heartwood.metrics": self.metrics}
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Give the function back."""
         return func
 
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """What finds the view of a request."""
+        if request is None:
+            return None
+        environ = request.environ
+        request.host = get_host(environ)
+        return MapAdapter(
+            self.url_map,
+            request.host.lower(),
+            environ.get("SCRIPT_NAME") or "/",
+            "",
+            environ["wsgi.url_scheme"],
+            request.path,
+            request.method,
+            environ.get("QUERY_STRING", ""),
+        )
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer, with the headers that every answer has."""
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            there = {name for name, _ in headers}
+            headers.append(("X-Request-Id", request_id()))
+            headers += _HEADERS
+            headers += [one for one in _DEFAULT_HEADERS if one[0] not in there]
+            return start_response(status, headers, exc_info)
+
+        return super().wsgi_app(environ, start)
+
+    def full_dispatch_request(self) -> Response:
+        """Begin, let the view answer, finish."""
+        asked = request._get_current_object()  # type: ignore[attr-defined]
+        try:
+            _begin(self.service, asked)
+            answer = self.dispatch_request()
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        return self.finalize_request(answer)
+
+    def finalize_request(self, rv: Any, from_error_handler: bool = False) -> Response:
+        """Count and log the answer."""
+        response = rv if isinstance(rv, Response) else self.make_response(rv)
+        return _finish(self.metrics, response)
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Leave the trace."""
+        _end()
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """Leave nothing."""
+
 
 def create_app(service: Service, *blueprints: Blueprint) -> Flask:
     """Make the Flask app of a service from its blueprints."""
-    app = _App(service.name, static_folder=None)
+    app = _App(service)
     app.config.update(
         API_TITLE=service.title,
         API_VERSION="v1",
@@ -383,12 +505,9 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
         API_SPEC_OPTIONS={"info": {"description": _CONVENTIONS}},
         OPENAPI_URL_PREFIX="/v1",
         OPENAPI_JSON_PATH="openapi.json",
-        MAX_CONTENT_LENGTH=MAX_BODY,
         PROPAGATE_EXCEPTIONS=False,
     )
     app.url_map.merge_slashes = False  # one address for each resource, and no redirect
-    app.extensions["heartwood"] = service
-    metrics = app.extensions["heartwood.metrics"] = Metrics()
 
     api = Api(app)
     api.register_field(Amount, "string", "decimal")
@@ -397,13 +516,10 @@ def create_app(service: Service, *blueprints: Blueprint) -> Flask:
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
-    app.register_blueprint(_open_pages(service, metrics))
+    app.register_blueprint(_open_pages(service, app.metrics))
 
     app.register_error_handler(RefusalError, _refusal)
     app.register_error_handler(Exception, _unexpected)
-    app.before_request(functools.partial(_begin, service))
-    app.after_request(functools.partial(_finish, metrics))
-    app.teardown_request(_end)
     return app
 
 
@@ -422,50 +538,46 @@ _DEFAULT_HEADERS = (
 )
 
 
-def _begin(service: Service) -> None:
+def _begin(service: Service, asked: Request) -> None:
     """Before any view: begin the trace, know the caller, refuse what is not JSON."""
-    # The things themselves, since each attribute taken by way of a proxy is looked up anew.
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
-    kept, headers = g._get_current_object(), asked.headers
+    # From the environment, where a header that is not there costs nothing; and the context itself, not its proxy.
+    environ, kept = asked.environ, g._get_current_object()
     kept.started = time.perf_counter()
-    kept.trace = trace.begin(headers.get("traceparent"), headers.get("X-Request-Id"))
+    kept.trace = trace.begin(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_X_REQUEST_ID"))
     if asked.path in PUBLIC or asked.path.startswith("/v1/docs/"):
         return
-    kept.principal = service.verifier.principal(headers.get("Authorization"))
+    kept.principal = service.verifier.principal(environ.get("HTTP_AUTHORIZATION"))
+    if environ.get("CONTENT_TYPE") != "application/json" and asked.method in ("POST", "PUT", "PATCH"):
+        _demand_json(asked)
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise UnsupportedMediaError("send the body without Content-Encoding")
+
+
+def _demand_json(asked: Request) -> None:
+    """Refuse a body that says it is something else."""
     # An address or a method that is not there is the router's to tell.
     takes_file = asked.routing_exception is not None or getattr(
         current_app.view_functions[asked.endpoint or ""], "takes_file", False
     )
-    if asked.method in ("POST", "PUT", "PATCH") and asked.mimetype != "application/json" and not takes_file:
-        has_body = bool(asked.content_length or asked.mimetype or "Transfer-Encoding" in headers)
+    if asked.mimetype != "application/json" and not takes_file:
+        has_body = bool(asked.content_length or asked.mimetype or "Transfer-Encoding" in asked.headers)
         if has_body:
             raise UnsupportedMediaError("send the body as application/json")
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaError("send the body without Content-Encoding")
 
 
 def _finish(metrics: Metrics, response: Response) -> Response:
-    """After any view: the headers every answer has, the metrics, one line of log."""
+    """After any view: the metrics, one line of log."""
     asked: Request = request._get_current_object()  # type: ignore[attr-defined]
     route = asked.url_rule.rule if asked.url_rule else "none"
     now = time.perf_counter()
     seconds = now - g.get("started", now)
     metrics.answered(route, response.status_code, seconds)
-    headers = response.headers
-    # Seen in one go: asking whether a header is there costs an exception each time that it is not.
-    there = {name for name, _ in headers}
-    headers.add("X-Request-Id", request_id())
-    for name, value in _HEADERS:
-        headers.add(name, value)
-    for name, value in _DEFAULT_HEADERS:
-        if name not in there:
-            headers.add(name, value)
     if asked.path not in PUBLIC:
         log.info("request", method=asked.method, route=route, status=response.status_code, ms=round(seconds * 1e3, 1))
     return response
 
 
-def _end(_: BaseException | None) -> None:
+def _end() -> None:
     begun = g.pop("trace", None)
     if begun is not None:
         trace.end(begun)
@@ -550,7 +662,7 @@ def _kept(
                 return _stored(answer)
             if expected is not None:
                 session.info["expected_version"] = expected
-            response = _etag(current_app.make_response(view(session)))
+            response = _response(view(session))
             if asked and response.status_code < 500:
                 idempotency.keep(
                     session,
@@ -612,7 +724,7 @@ def _answer_query(view: Callable[..., Any], path: dict[str, Any]) -> Response:
             # One moment for all it reads: a loan and its guarantee are two rows, and an event may come in between.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             act_for(session, principal.institution)
-            response = _etag(current_app.make_response(view(session, **path)))
+            response = _response(view(session, **path))
             session.rollback()
         return response
 
@@ -626,7 +738,7 @@ def _answer_question(view: Callable[..., Any], path: dict[str, Any]) -> Response
 
     def once() -> Response:
         with closing(_Unopened(service.sessions)) as session:
-            return current_app.make_response(view(session, **path))
+            return _response(view(session, **path))
 
     return _persistently(once)
 
@@ -710,12 +822,9 @@ def _if_match() -> int:
 _ETAG = re.compile(r'(?:W/)?"?v([0-9]{1,9})"?', re.ASCII)
 
 
-def _etag(response: Response) -> Response:
-    """Name the version in the answer's body, which flask-smorest leaves beside the answer."""
-    shown = get_appcontext().get("result_dump") if response.status_code < 300 else None
-    if isinstance(shown, dict) and isinstance(shown.get("version"), int):
-        response.headers["ETag"] = f'"v{shown["version"]}"'
-    return response
+def _response(answer: Any) -> Response:
+    """What a view gave as an answer; most give one."""
+    return answer if isinstance(answer, Response) else current_app.make_response(answer)
 
 
 def _stored(answer: idempotency.IdempotentAnswer) -> Response:

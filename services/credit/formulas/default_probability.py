@@ -8,6 +8,7 @@ to a year.
 """
 
 import math
+from functools import lru_cache
 
 from scipy.special import ndtri
 
@@ -38,7 +39,7 @@ def probability_interval(log_odds: float, log_odds_sd: float, level: float) -> t
     """
     if log_odds_sd < 0 or not 0 < level < 1:
         raise ValueError(f"an interval needs sd >= 0 and a level in (0, 1), got {log_odds_sd} and {level}")
-    reach = float(ndtri((1 + level) / 2)) * log_odds_sd
+    reach = _reach(level) * log_odds_sd
     return default_probability(log_odds - reach), default_probability(log_odds + reach)
 
 
@@ -153,6 +154,12 @@ def decision_band(probability: float | None, approve_below: float, decline_from:
     if probability < approve_below:
         return "approve"
     return "decline" if probability >= decline_from else "refer"
+
+
+@lru_cache
+def _reach(level: float) -> float:
+    """Standard deviations to either side that hold a share of a normal distribution: few levels are ever asked for."""
+    return float(ndtri((1 + level) / 2))
 
 
 def _probability(value: float) -> None:
