@@ -63,6 +63,7 @@ JOBS: Mapping[str, Step] = {
     "price_file": bulk_pricing.step_file,
     "price_book": bulk_pricing.step_book,
     "accumulate": accumulations.step,
+    "price_renewal": bulk_pricing.step_renewal,
 }
 
 

@@ -87,6 +87,17 @@ class PolicyEndorsed(CoverEvent):
 
 @declared
 @dataclass(frozen=True, kw_only=True)
+class PolicyReinstated(CoverEvent):
+    """What claims took of a forest's sum is insured again, for the premium of the days left."""
+
+    policy_id: UUID
+    asset_id: UUID
+    reinstated: Money
+    premium: Money
+
+
+@declared
+@dataclass(frozen=True, kw_only=True)
 class PolicyBreached(CoverEvent):
     """The owner broke the policy: whether the bank is still paid is what the clause says."""
 

@@ -125,6 +125,8 @@ def _index(people: People) -> None:
     shown = body(insurer.post("/v1/index-covers", asked | {"source": "satellite"}), 201)
     body(insurer.post(f"/v1/index-covers/{shown['id']}/binding", {"price_hash": shown["price_hash"]}))
     seen = {"observed_on": clock.today().isoformat(), "reading": "0.05", "source": "satellite", "name": "pass-1"}
+    found = {"asset_id": asset, "surveyed_on": clock.today().isoformat(), "source": "walked", "fuel": "medium"}
+    body(insurer.post("/v1/site-surveys", found), 201)
     body(insurer.post("/v1/index-observations", {"asset_id": asset, "kind": "area_index"} | seen))
 
 

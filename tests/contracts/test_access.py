@@ -197,6 +197,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "decision": {"decision": "uphold", "reason_code": "machine_confirmed", "explanation": "the accounts were read"},
     "top-up": {"asset_id": str(uuid4()), "tonnes": "1"},
     "binding": {"price_hash": "0" * 64},
+    "assessment": {"value_before": _MONEY, "value_after": _MONEY, "severity": "0.5", "event_area_ha": "60"},
+    "clearance": {"accept": True, "comment": "seen"},
+    "proceeds": {"kind": "salvage", "amount": _MONEY, "reference": "slip 3", "received_on": "2026-01-01"},
+    "reinstatement": {"asset_id": str(uuid4())},
     "release": {"asset_id": str(uuid4()), "tonnes": "1"},
 }
 

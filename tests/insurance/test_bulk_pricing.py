@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from services.insurance.actions import bulk_pricing, pricing
+from services.insurance.actions import bulk_pricing, policies, pricing
 from services.insurance.actions.bulk_pricing import COLUMNS
 from services.insurance.consumers import JOBS
-from services.insurance.tables import BulkPricingBatch, Policy
+from services.insurance.tables import BulkPricingBatch, Endorsement, Policy
 from shared import jobs
 from shared.ids import uuid7
 from tests.conftest import Database
@@ -131,3 +131,29 @@ def test_the_book_is_priced_anew_and_no_policy_changes(insurer: Client, insuranc
     other = client("insurance", insurance_db, "insurer", OTHER_INSURER)
     assert other.get(f"/v1/pricings/{made['id']}").status_code == 404
     assert other.post("/v1/repricings").status_code == 409
+
+
+def test_a_book_is_renewed_as_each_policy_would_be_and_what_cannot_be_is_told(
+    insurer: Client, insurance_db: Database
+) -> None:
+    assets = [uuid7() for _ in range(3)]
+    kept, broken, worse = (bound(insurance_db, asset, uuid7()) for asset in assets)
+    until = row(insurance_db, Policy, id=kept).expiry
+    version = insurer.get(f"/v1/policies/{broken}").headers["ETag"]
+    body(insurer.post(f"/v1/policies/{broken}/breach", {"reason": "felled"}, If_Match=version))
+    hazards = {"fire": Decimal("0.95")}
+    deliver("insurance", insurance_db, valued(assets[2], 2, hazards=hazards), first=2)
+    assert insurer.post("/v1/renewals", {"expiring_by": "2020-01-01", "months": 12}).status_code == 409
+    made = body(insurer.post("/v1/renewals", {"expiring_by": until.isoformat(), "months": 12}), 202)
+    run(insurance_db)
+    shown = body(insurer.get(f"/v1/pricings/{made['id']}"))
+    assert (shown["kind"], shown["priced"], shown["refused"]) == ("renewal", 1, 2)
+    found = {one["reference"]: one for one in results(insurer, made["id"])}
+    assert "broke" in found[str(broken)]["errors"]
+    assert "0.95" in found[str(worse)]["errors"]
+    policy = row(insurance_db, Policy, id=kept)
+    assert (policy.expiry, str(policy.annual_premium)) == (
+        policies.months_later(until, 12), found[str(kept)]["annual_premium"],
+    )  # fmt: skip
+    assert row(insurance_db, Policy, id=broken).expiry == until
+    assert [one.policy_id for one in rows(insurance_db, Endorsement)] == [kept]

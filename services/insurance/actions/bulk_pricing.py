@@ -15,14 +15,14 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, exposures, models, policies, pricing
+from services.insurance.actions import PARAMETERS, endorsements, exposures, models, policies, pricing
 from services.insurance.actions.reasons import COUNTIES
 from services.insurance.peril_model import ServedModel
-from services.insurance.tables import BulkPricing, BulkPricingBatch, Policy, latest_valuations
+from services.insurance.tables import BulkPricing, BulkPricingBatch, Policy, latest_surveys, latest_valuations
 from shared import bulk, clock, jobs, money, spreadsheets
 from shared.bulk import Json
 from shared.db import found, tenant
-from shared.errors import InvalidError, StateError
+from shared.errors import InvalidError, RefusalError, StateError
 from shared.jobs import Job
 from shared.parameters import InForce
 from shared.spreadsheets import cell_fault
@@ -189,13 +189,52 @@ def _again(
 ) -> list[Any]:
     policy = found(session, Policy, policy_id)
     valuations = latest_valuations(session, (asset.asset_id for asset in policy.assets))
-    sites = [exposures.valued_site(valuations[one.asset_id], one.sum_insured, p) for one in policy.assets]
+    surveys = latest_surveys(session, (asset.asset_id for asset in policy.assets))
+    sites = [
+        exposures.valued_site(valuations[one.asset_id], one.sum_insured, p, surveys.get(one.asset_id))
+        for one in policy.assets
+    ]
     terms = pricing.Terms(deductible_share=float(policy.deductible))
     price = pricing.price([site.insured for site in sites], p, pricing.Steps(), terms, priced_by)
     change = price.annual_premium / policy.annual_premium - 1
     against = exposures.against(sites, policy.ends_on, p)
     return [number, str(policy.id), str(policy.sum_insured), str(policy.annual_premium), str(price.annual_premium),
             f"{change:.6f}", "; ".join(one.code for one in against)]  # fmt: skip
+
+
+def start_renewal(session: Session, expiring_by: date, months: int, maker: str) -> BulkPricing:
+    """Renew every policy in force that expires by a day, each as if it were renewed alone."""
+    query = select(Policy.id).where(Policy.state == "in_force", Policy.expiry <= expiring_by).order_by(Policy.id)
+    ids = session.scalars(query).all()
+    if not ids:
+        raise StateError(f"no policy in force expires by {expiring_by}")
+    rows = [[number, str(policy_id), ""] for number, policy_id in enumerate(ids, 1)]
+    p = PARAMETERS.at(clock.today())
+    return _start(session, "renewal", rows, BOOK_BATCH, p, maker, clock.today(), months=months, by=maker)
+
+
+def step_renewal(session: Session, job: Job) -> None:
+    """Renew the next policies; one that cannot be is told with its reason, and the others go on."""
+    made = found(session, BulkPricing, job.id)
+    batch = session.get_one(BulkPricingBatch, (job.id, int(job.cursor or 0)))
+    results = [
+        _renewed(session, number, UUID(policy_id), job.input["months"], job.input["by"])
+        for number, policy_id, _ in batch.content
+    ]
+    batch.results, batch.content = results, []
+    _advance(session, job, made, batch.number, results, PARAMETERS.at(clock.today()))
+
+
+def _renewed(session: Session, number: int, policy_id: UUID, months: int, maker: str) -> list[Any]:
+    before = found(session, Policy, policy_id).annual_premium
+    try:
+        # A renewal refuses before it changes anything.
+        policy = endorsements.renew_policy(session, policy_id, months, maker)
+    except RefusalError as refusal:
+        return [number, str(policy_id), str(refusal)]
+    change = policy.annual_premium / before - 1
+    return [number, str(policy.id), str(policy.sum_insured), str(before), str(policy.annual_premium), f"{change:.6f}",
+            ""]  # fmt: skip
 
 
 # -- both -------------------------------------------------------------------------------------------------------------
@@ -230,9 +269,9 @@ def _padded(row: Sequence[Any], header: Sequence[str]) -> list[Any]:
 
 
 def _start(
-    session: Session, kind: str, rows: list[list[Any]], size: int, p: InForce, maker: str, on: date
+    session: Session, kind: str, rows: list[list[Any]], size: int, p: InForce, maker: str, on: date, **given: Any
 ) -> BulkPricing:
-    job = jobs.start(session, f"price_{kind}", len(rows), on=on.isoformat())
+    job = jobs.start(session, f"price_{kind}", len(rows), on=on.isoformat(), **given)
     made = BulkPricing(
         id=job.id,
         institution=tenant(session),

@@ -17,6 +17,7 @@ from services.insurance.tables import (
     Reversal,
     Valuation,
     cover_of_loan,
+    latest_surveys,
     latest_valuations,
     lock_assets,
     sum_insured_elsewhere,
@@ -244,6 +245,7 @@ def _underwrite(
     refusals: list[Reason] = []
     insured: list[pricing.Insured] = []
     ceiling = Decimal(str(p["maximum_hazard_score"]))
+    surveys = latest_surveys(session, (asset.asset_id for asset in cover.assets))
     for asset in cover.assets:
         valuation = valuations[asset.asset_id]
         asset.county, asset.valuation_version = valuation.county, valuation.version
@@ -272,7 +274,7 @@ def _underwrite(
             refusals.append(reasons.no_insurable_value(valuation.county))
         elif carried + wanted > limit:
             refusals.append(reasons.duplicate_cover(valuation.county, wanted, carried, limit))
-        insured.append(pricing.insured_of(valuation, wanted))
+        insured.append(pricing.insured_of(valuation, wanted, surveys.get(asset.asset_id)))
     return refusals, insured
 
 

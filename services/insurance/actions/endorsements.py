@@ -16,10 +16,12 @@ from services.insurance.actions import PARAMETERS, capacity, exposures, models, 
 from services.insurance.formulas.fen import whole_fen
 from services.insurance.formulas.subsidy import endorsement_premium, largest_remainder
 from services.insurance.tables import (
+    Claim,
     Endorsement,
     Instalment,
     Policy,
     PolicyAsset,
+    latest_surveys,
     latest_valuations,
     lock_assets,
     sum_insured_elsewhere,
@@ -27,7 +29,7 @@ from services.insurance.tables import (
 from shared import audit, clock, money, outbox, timers
 from shared.db import locked
 from shared.errors import ConflictError, InvalidError, NotFoundError, StateError
-from shared.events.insurance import PolicyEndorsed
+from shared.events.insurance import PolicyEndorsed, PolicyReinstated
 from shared.events.parts import Reason
 from shared.ids import uuid7
 
@@ -63,7 +65,11 @@ def renew_policy(session: Session, policy_id: UUID, months: int, maker: str) -> 
     lock_assets(session, (asset.asset_id for asset in policy.assets))
     valuations = latest_valuations(session, (asset.asset_id for asset in policy.assets))
     expiry = policies.months_later(policy.expiry, months)
-    sites = [exposures.valued_site(valuations[one.asset_id], one.sum_insured, p) for one in policy.assets]
+    surveys = latest_surveys(session, (asset.asset_id for asset in policy.assets))
+    sites = [
+        exposures.valued_site(valuations[one.asset_id], one.sum_insured, p, surveys.get(one.asset_id))
+        for one in policy.assets
+    ]
     refusals = exposures.against(sites, expiry, p)
     if refusals:
         raise ConflictError(said(refusals))
@@ -80,6 +86,48 @@ def renew_policy(session: Session, policy_id: UUID, months: int, maker: str) -> 
     policy.owner_premium = price.owner_premium
     policy.premium_split = price.shown["split"]
     _endorse(session, policy, "renewal", policy.sum_insured, price.annual_premium, due, steps, maker)
+    return policy
+
+
+def reinstate_policy(session: Session, policy_id: UUID, asset_id: UUID, maker: str) -> Policy:
+    """Insure again what settled claims took of a forest's sum, for the premium of it and of the days left."""
+    policy = _in_force(session, policy_id)
+    asset = next((one for one in policy.assets if one.asset_id == asset_id), None)
+    if asset is None:
+        raise InvalidError(f"the policy does not insure {asset_id}")
+    pending = select(Claim.id).where(
+        Claim.policy_id == policy.id, Claim.asset_id == asset_id, Claim.state.in_(("notified", "open"))
+    )
+    if asset.used == 0 or policy.breached_at is not None or session.scalar(pending.limit(1)) is not None:
+        raise StateError(
+            "nothing to reinstate: no claim took of the sum, one is not settled yet, or the policy is broken"
+        )
+    lock_assets(session, [asset_id])
+    p = PARAMETERS.at(clock.today())
+    site = exposures.valued_site(latest_valuations(session, [asset_id])[asset_id], asset.sum_insured, p)
+    carried = sum_insured_elsewhere(session, asset_id, policy.cover_id)
+    if asset.sum_insured + carried > site.limit:
+        refusal = reasons.duplicate_cover(asset.county, asset.sum_insured, carried, site.limit)
+        if carried == 0:
+            refusal = reasons.above_value(asset.county, asset.sum_insured, site.limit, site.value)
+        raise ConflictError(said([refusal]))
+    steps, again = pricing.Steps(), asset.used
+    due = _due(policy, float(policy.annual_premium / policy.sum_insured), again, steps)
+    asset.reinstated += again
+    policy.reinstated += again
+    _endorse(session, policy, "reinstatement", policy.sum_insured, policy.annual_premium, due, steps, maker)
+    outbox.put(
+        session,
+        PolicyReinstated(
+            loan_id=policy.loan_id,
+            bank=policy.bank,
+            insurer=policy.institution,
+            policy_id=policy.id,
+            asset_id=asset_id,
+            reinstated=again,
+            premium=due,
+        ),
+    )
     return policy
 
 
@@ -122,8 +170,8 @@ def _demand_room(
             refusals.append(reasons.above_value(asset.county, wanted, site.limit, site.value))
         elif carried + wanted > site.limit:
             refusals.append(reasons.duplicate_cover(asset.county, wanted, carried, site.limit))
-        if wanted < asset.claimed:
-            raise ConflictError(f"{asset.claimed} CNY was claimed on {asset.asset_id}; its sum cannot be less")
+        if wanted < asset.used:
+            raise ConflictError(f"{asset.used} CNY was claimed on {asset.asset_id}; its sum cannot be less")
         asset.insured_value = site.value
         by_county[asset.county] = by_county.get(asset.county, Decimal(0)) + wanted - asset.sum_insured
         steps.note("(I2)", "sum_insured_limit", site.limit, of=str(asset.asset_id), insurable_value=site.value,
@@ -134,8 +182,8 @@ def _demand_room(
 
 
 def _endorse(
-    session: Session, policy: Policy, kind: Literal["revaluation", "renewal"], before: Decimal, premium: Decimal,
-    change: Decimal, steps: pricing.Steps, maker: str,
+    session: Session, policy: Policy, kind: Literal["revaluation", "renewal", "reinstatement"], before: Decimal,
+    premium: Decimal, change: Decimal, steps: pricing.Steps, maker: str,
 ) -> None:  # fmt: skip
     """Enter a change beside the others, set the premium and tell the bank."""
     made = list(session.scalars(select(Endorsement).where(Endorsement.policy_id == policy.id)))
@@ -164,21 +212,22 @@ def _endorse(
         policy.premium_split = {payer: str(part) for payer, part in split.items()}
         policy.owner_premium = split.get("owner", policies.NOTHING)
     policy.annual_premium = premium
-    outbox.put(
-        session,
-        PolicyEndorsed(
-            loan_id=policy.loan_id,
-            bank=policy.bank,
-            insurer=policy.institution,
-            policy_id=policy.id,
-            number=one.number,
-            kind=kind,
-            effective_on=one.effective_on,
-            expiry=policy.expiry,
-            sum_insured=policy.sum_insured,
-            annual_premium=premium,
-        ),
-    )
+    if kind != "reinstatement":
+        outbox.put(
+            session,
+            PolicyEndorsed(
+                loan_id=policy.loan_id,
+                bank=policy.bank,
+                insurer=policy.institution,
+                policy_id=policy.id,
+                number=one.number,
+                kind=kind,
+                effective_on=one.effective_on,
+                expiry=policy.expiry,
+                sum_insured=policy.sum_insured,
+                annual_premium=premium,
+            ),
+        )
     audit.record(
         session, "endorse_policy", policy.id, kind=kind, number=one.number, sum_insured=str(policy.sum_insured),
         premium_change=str(change),

@@ -11,7 +11,7 @@ from services.insurance.actions import PARAMETERS, policies, pricing, reasons
 from services.insurance.formulas.rating import replanting_sum, units_sum
 from services.insurance.formulas.sum_insured import over_insured, sum_insured_limit
 from services.insurance.peril_model import ServedModel
-from services.insurance.tables import Valuation
+from services.insurance.tables import SiteSurvey, Valuation
 from shared import clock, money
 from shared.errors import InvalidError
 from shared.events.parts import Reason
@@ -36,14 +36,19 @@ class Site:
 def whatif(
     request: Mapping[str, Any],
     valuations_of: Callable[[Iterable[UUID]], Mapping[UUID, Valuation]],
+    surveys_of: Callable[[Iterable[UUID]], Mapping[UUID, SiteSurvey]],
     models: Mapping[str, ServedModel],
     capital: Callable[[], pricing.Capital],
 ) -> dict[str, Any]:
     """Price what is asked as a quote would be; nothing is kept. Raises InvalidError."""
     p = PARAMETERS.at(clock.today())
     terms = terms_of(request["terms"], p)
-    valuations = valuations_of(one["asset_id"] for one in request["forests"] if one["asset_id"])
-    sites = [_site(number, one, request, valuations, p) for number, one in enumerate(request["forests"])]
+    known = [one["asset_id"] for one in request["forests"] if one["asset_id"]]
+    valuations, surveys = valuations_of(known), surveys_of(known)
+    sites = [
+        _site(number, one, request, valuations, surveys.get(one["asset_id"]), p)
+        for number, one in enumerate(request["forests"])
+    ]
     steps = pricing.Steps()
     found = price_sites(sites, terms, request["term_months"], p, steps, models, capital)
     quantile = request["quantile"] or p["insured_value_quantile"]
@@ -83,10 +88,10 @@ def price_sites(
     }  # fmt: skip
 
 
-def valued_site(valuation: Valuation, wanted: Decimal, p: InForce) -> Site:
-    """A forest as the register values it, to be insured for a sum."""
+def valued_site(valuation: Valuation, wanted: Decimal, p: InForce, survey: SiteSurvey | None = None) -> Site:
+    """A forest as the register values it and the insurer found it, to be insured for a sum."""
     value = pricing.insurable_value(valuation, p["insured_value_quantile"])
-    insured = pricing.insured_of(valuation, wanted)
+    insured = pricing.insured_of(valuation, wanted, survey)
     return Site(insured, value, pricing.sum_limit(valuation, p), valuation.title_until, valuation.valid_until)
 
 
@@ -138,7 +143,12 @@ def terms_of(asked: Mapping[str, Any] | None, p: InForce) -> pricing.Terms:
 
 
 def _site(
-    number: int, given: Mapping[str, Any], request: Mapping[str, Any], valuations: Mapping[UUID, Valuation], p: InForce
+    number: int,
+    given: Mapping[str, Any],
+    request: Mapping[str, Any],
+    valuations: Mapping[UUID, Valuation],
+    survey: SiteSurvey | None,
+    p: InForce,
 ) -> Site:
     """What is told of a forest over what the register says of it."""
     at, valuation = f"/forests/{number}", None
@@ -155,14 +165,17 @@ def _site(
         limit = value
     wanted = limit if given["sum_insured"] is None else given["sum_insured"]
     species = [(one["species"], float(one["share"])) for one in (valuation and valuation.species) or ()]
+    traits = {name: given[name] for name in (*pricing.MEASURED, *pricing.NAMED) if given[name] is not None}
     insured = pricing.Insured(
         name=str(given["asset_id"] or f"forest {number + 1}"),
         county=valuation.county if valuation else given["county"],
         sum_insured=wanted,
         hazards={**(valuation.hazards if valuation else {}), **given["hazards"]},
         species=[(name, float(share)) for name, share in given["species"].items()] or species,
-        traits={name: given[name] for name in (*pricing.MEASURED, *pricing.NAMED)},
-        covariates={name: float(x) for name, x in given["covariates"].items()},
+        traits={**(survey.traits if survey else {}), **traits},
+        covariates={
+            name: float(x) for name, x in {**(survey.covariates if survey else {}), **given["covariates"]}.items()
+        },
         place=pricing.place_of(valuation) if valuation else None,
     )
     until = [day for day in (given["title_until"], valuation and valuation.title_until) if day]

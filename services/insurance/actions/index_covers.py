@@ -270,7 +270,7 @@ def end_index_cover(session: Session, cover_id: UUID) -> None:
 
 
 def _policy_of(session: Session, policy_id: UUID) -> Policy:
-    policy = locked(session, Policy, policy_id)
+    policy = policies.named_policy(session, policy_id)
     if policy.state != "in_force" or policy.breached_at is not None:
         raise StateError("the policy is broken, or not in force")
     if policy.balance is None:

@@ -253,8 +253,12 @@ def _pay(
         # Nobody assesses a loss: what the index owes stands for it.
         loss=due,
         payable=due,
+        reserve=due,
+        recovered=Decimal("0.00"),
         explanation=list(steps.rows),
         reasons=[],
+        flags=[],
+        rejected=False,
         opened_at=clock.now(),
     )
     session.add(claim)

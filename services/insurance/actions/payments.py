@@ -27,7 +27,7 @@ def settle(session: Session, claim: Claim, policy: Policy) -> None:
         steps.note("(I66)", "subrogated_claim", money.from_fen(subrogated), of="owner", paid=to_lenders[0])
     claim.to_bank, claim.to_owner = money.from_fen(to_lenders[0]), money.from_fen(to_owner)
     claim.withheld, claim.subrogated = money.from_fen(withheld), money.from_fen(subrogated)
-    claim.state, claim.paid_at = "paid", clock.now()
+    claim.state, claim.paid_at, claim.reserve = "paid", clock.now(), money.from_fen(0)
     policy.unsettled += claim.to_bank
     if policy.breached_at is None:
         steps.note("(I63)", "lender_payment", claim.to_bank, of=claim.bank, payout=claim.payable, interest=interest)

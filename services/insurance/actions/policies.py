@@ -18,7 +18,7 @@ from services.insurance.formulas.subsidy import refund_split, return_premium
 from services.insurance.tables import Claim, Cover, IndexCover, Policy, PolicyAsset, policy_of_loan
 from shared import audit, clock, money, outbox, timers
 from shared.db import locked
-from shared.errors import StateError
+from shared.errors import InvalidError, NotFoundError, StateError
 from shared.events.credit import (
     EnforcementOrdered,
     LoanClosed,
@@ -67,6 +67,7 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
         balance=None,
         unsettled=NOTHING,
         claimed=NOTHING,
+        reinstated=NOTHING,
         premium_split=(cover.pricing or {}).get("split") or {"owner": str(cover.annual_premium)},
         bound_at=clock.now(),
         assets=[
@@ -78,6 +79,7 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
                 insured_value=asset.insured_value,
                 sum_insured=asset.sum_insured,
                 claimed=NOTHING,
+                reinstated=NOTHING,
             )
             for asset in cover.assets
         ],
@@ -109,6 +111,17 @@ def bind_policy(session: Session, cover: Cover, interest: Decimal, term_months: 
 def expiry_of(inception: date, term_months: int, p: InForce) -> date:
     """The first day after a policy that begins with a loan of some months."""
     return months_later(inception, term_months) + timedelta(days=p["run_off_days"])
+
+
+def named_policy(session: Session, policy_id: UUID) -> Policy:
+    """The policy that a request's body names, locked. Raises InvalidError where there is none."""
+    try:
+        return locked(session, Policy, policy_id)
+    except NotFoundError:
+        raise InvalidError(
+            "no policy is registered under this id",
+            errors=[{"pointer": "/policy_id", "detail": "No policy is registered under this id."}],
+        ) from None
 
 
 # -- the bank's live interest -----------------------------------------------------------------------------------------
@@ -148,13 +161,18 @@ def lapse_policy(session: Session, policy_id: UUID, reason: str) -> Policy:
     policy = locked(session, Policy, policy_id)
     if policy.state != "in_force":
         raise StateError(f"the policy is {policy.state}; only one in force can be lapsed")
-    days = PARAMETERS.at(clock.today())["cancellation_notice_days"][reason]
-    ends_on = min(clock.today() + timedelta(days=days), policy.expiry)
+    ends_on = min(earliest_end(clock.today(), reason, PARAMETERS.at(clock.today())), policy.expiry)
     # Who did not pay the premium gets none back.
     returned = NOTHING if reason == "non_payment" else _unearned(policy, ends_on)
     _lapse(session, policy, reason, ends_on, returned)
     session.flush()
     return policy
+
+
+def earliest_end(notice_on: date, reason: str, p: InForce) -> date:
+    """The first day without cover when the bank gets its notice on a day."""
+    days: int = p["cancellation_notice_days"][reason]
+    return notice_on + timedelta(days=days)
 
 
 def close_policy(session: Session, event: LoanClosed) -> None:

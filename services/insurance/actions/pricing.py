@@ -19,7 +19,7 @@ from services.insurance.formulas import rating
 from services.insurance.formulas.subsidy import largest_remainder
 from services.insurance.formulas.sum_insured import sum_insured_limit
 from services.insurance.peril_model import ServedModel
-from services.insurance.tables import Valuation
+from services.insurance.tables import SiteSurvey, Valuation
 from shared import money
 from shared.events.sink import Peril
 from shared.parameters import InForce
@@ -138,12 +138,15 @@ def hazard_score(hazards: Mapping[str, Any], peril: str, p: InForce) -> Decimal:
     return Decimal(str(p["hazard_reference"][peril] if score is None else score))
 
 
-def insured_of(valuation: Valuation, sum_insured: Decimal) -> Insured:
-    """A forest as the register valued it."""
+def insured_of(valuation: Valuation, sum_insured: Decimal, survey: SiteSurvey | None = None) -> Insured:
+    """A forest as the register valued it and, where it was surveyed, as the insurer found it."""
     species = [(one["species"], float(one["share"])) for one in valuation.species or ()]
+    traits = survey.traits if survey else {}
+    covariates = {name: float(value) for name, value in survey.covariates.items()} if survey else {}
     return Insured(
-        str(valuation.asset_id), valuation.county, sum_insured, valuation.hazards, species, place=place_of(valuation)
-    )
+        str(valuation.asset_id), valuation.county, sum_insured, valuation.hazards, species, traits, covariates,
+        place=place_of(valuation),
+    )  # fmt: skip
 
 
 def place_of(valuation: Valuation) -> tuple[float, float, float] | None:

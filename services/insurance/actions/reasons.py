@@ -263,3 +263,80 @@ def below_deductible(loss: Decimal) -> Reason:
         zh=f"损失{_money(loss)}元按条款扣减后无应付赔款。",
         en=f"Nothing of the loss of {_money(loss)} CNY is payable after the policy's terms.",
     )
+
+
+# -- notices of a loss ------------------------------------------------------------------------------------------------
+
+
+def before_inception(inception: date, day: date) -> Reason:
+    """The loss happened before there was cover."""
+    return Reason(
+        code="before_inception",
+        zh=f"出险日{day}早于保险起期{inception}。",
+        en=f"The loss of {day} happened before the cover began on {inception}.",
+    )
+
+
+def after_end(ends_on: date, day: date) -> Reason:
+    """The loss happened when there was no cover any more."""
+    return Reason(
+        code="after_end",
+        zh=f"出险日{day}时保险责任已于{ends_on}终止。",
+        en=f"The loss of {day} happened after the cover ended on {ends_on}.",
+    )
+
+
+def peril_not_insured(peril: str) -> Reason:
+    """The policy does not cover the peril."""
+    zh, en = PERILS.get(peril, (peril, peril))
+    return Reason(code="peril_not_insured", zh=f"保单不承保{zh}。", en=f"The policy does not cover {en}.")
+
+
+def notice_rejected() -> Reason:
+    """A second person rejected a flagged claim."""
+    return Reason(code="notice_rejected", zh="经复核，该报案不予赔付。", en="A second person rejected this claim.")
+
+
+def late_notice(days: int, most: int) -> Reason:
+    """The loss was told long after it happened."""
+    return Reason(
+        code="late_notice",
+        zh=f"出险后{days}日才报案，超过{most}日。",
+        en=f"The loss was told {days} days after it happened, more than {most}.",
+    )
+
+
+def early_loss(days: int) -> Reason:
+    """The loss happened soon after the cover began."""
+    return Reason(
+        code="early_loss",
+        zh=f"保险起期后{days}日即出险。",
+        en=f"The loss happened {days} days after the cover began.",
+    )
+
+
+def raised_before_loss(raised_on: date, day: date) -> Reason:
+    """The sum insured was raised shortly before the loss."""
+    return Reason(
+        code="raised_before_loss",
+        zh=f"保险金额于{raised_on}调高，{day}即出险。",
+        en=f"The sum insured was raised on {raised_on}, shortly before the loss of {day}.",
+    )
+
+
+def many_claims(count: int) -> Reason:
+    """The policy has many claims within a year."""
+    return Reason(
+        code="many_claims",
+        zh=f"该保单一年内第{count}次索赔。",
+        en=f"This is claim {count} on the policy within a year.",
+    )
+
+
+def not_in_register() -> Reason:
+    """The register knows nothing of the event."""
+    return Reason(
+        code="not_in_register",
+        zh="碳汇登记系统尚无该事件的逆转记录。",
+        en="The register of forests knows of no such damage.",
+    )

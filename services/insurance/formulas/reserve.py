@@ -1,4 +1,4 @@
-"""Claims reserve of a run-off triangle.        docs/equations/insurance.md (I98)-(I101)
+"""Claims reserve of a run-off triangle.        docs/equations/insurance.md (I98)-(I101), (I143)
 
 C  triangle[origin, development], cumulative; a missing value is NaN  [CNY]
 """
@@ -56,3 +56,16 @@ def bornhuetter_ferguson_reserve(prior_ultimate: float, later_factors: npt.Array
     135.0
     """
     return prior_ultimate * (1 - 1 / float(np.prod(np.asarray(later_factors, dtype=np.float64))))
+
+
+def earned_premium(annual_premium: float, days: int) -> float:
+    """Eq. (I143): premium earned by days of cover, P·days/365. [unit of P]
+
+    Source: pro rata rule, textbook. Verified: no.
+
+    >>> earned_premium(36_500.0, days=73)
+    7300.0
+    """
+    if annual_premium < 0 or days < 0:
+        raise ValueError(f"no premium earned from {annual_premium} in {days} days")
+    return annual_premium * days / 365

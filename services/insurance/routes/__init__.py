@@ -10,6 +10,7 @@ from services.insurance.routes import (
     policies,
     prices,
     reinsurance,
+    surveys,
 )
 
 BLUEPRINTS = (
@@ -19,6 +20,7 @@ BLUEPRINTS = (
     policies.blp,
     index_covers.blp,
     claims.blp,
+    surveys.blp,
     capacities.blp,
     accumulations.blp,
     reinsurance.blp,

@@ -11,6 +11,7 @@ from services.insurance.actions import bulk_pricing
 from services.insurance.schemas.bulk_pricing import (
     BulkPricingResponse,
     PricingFileQuery,
+    RenewalsRequest,
     RepricingRequest,
     SpreadsheetQuery,
 )
@@ -41,6 +42,16 @@ def post_pricing(session: Session, query: dict[str, Any]) -> Any:
 def post_repricing(session: Session, body: dict[str, Any]) -> Any:
     """Price the book anew on a day's rates and today's valuations; no policy is changed."""
     made = bulk_pricing.start_book(session, body["on"] or clock.today(), caller().subject)
+    session.flush()
+    return made, {"Location": f"/v1/pricings/{made.id}"}
+
+
+@blp.command("POST", "/renewals", scope="insurance:underwrite")
+@blp.arguments(RenewalsRequest())
+@blp.response(202, BulkPricingResponse())
+def post_renewals(session: Session, body: dict[str, Any]) -> Any:
+    """Renew the policies that expire by a day, each priced anew; what cannot be renewed is told with its reason."""
+    made = bulk_pricing.start_renewal(session, body["expiring_by"], body["months"], caller().subject)
     session.flush()
     return made, {"Location": f"/v1/pricings/{made.id}"}
 

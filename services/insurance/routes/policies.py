@@ -19,6 +19,7 @@ from services.insurance.schemas.policies import (
     PolicyQuery,
     PolicyResponse,
     PremiumPaymentRequest,
+    ReinstatementRequest,
     RenewalRequest,
 )
 from services.insurance.tables import Instalment, Policy
@@ -82,6 +83,14 @@ def get_endorsements(session: Session, policy_id: UUID) -> dict[str, Any]:
 def post_renewal(session: Session, body: dict[str, Any], policy_id: UUID) -> Policy:
     """Let a policy in force last longer, priced anew."""
     return endorsements.renew_policy(session, policy_id, body["months"], caller().subject)
+
+
+@blp.command("POST", "/policies/<uuid:policy_id>/reinstatement", scope="insurance:underwrite", if_match=True)
+@blp.arguments(ReinstatementRequest())
+@blp.response(200, PolicyResponse())
+def post_reinstatement(session: Session, body: dict[str, Any], policy_id: UUID) -> Policy:
+    """Insure again what settled claims took of a forest's sum."""
+    return endorsements.reinstate_policy(session, policy_id, body["asset_id"], caller().subject)
 
 
 @blp.command("POST", "/policies/<uuid:policy_id>/instalments", scope="insurance:underwrite", if_match=True)

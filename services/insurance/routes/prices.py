@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from services.insurance.actions import capital, exposures, index_covers
 from services.insurance.actions.models import champions_for_question
 from services.insurance.schemas.prices import IndexPriceRequest, IndexPriceResponse, PriceRequest, PriceResponse
-from services.insurance.tables import latest_valuations
+from services.insurance.tables import latest_surveys, latest_valuations
 from shared.web import Blueprint, caller
 
 blp = Blueprint("insurance-prices", __name__, url_prefix="/v1", description="What cover would cost.")
@@ -24,9 +24,12 @@ def post_price(session: Session, body: dict[str, Any]) -> dict[str, Any]:
     """
     priced_by = champions_for_question(session, caller().institution)
     return exposures.whatif(
-        body, lambda ids: latest_valuations(session, list(ids)), priced_by,
+        body,
+        lambda ids: latest_valuations(session, list(ids)) if ids else {},
+        lambda ids: latest_surveys(session, list(ids)) if ids else {},
+        priced_by,
         lambda: capital.of_insurer(session, caller().institution),
-    )  # fmt: skip
+    )
 
 
 @blp.question("/index-price", scope="insurance:read")

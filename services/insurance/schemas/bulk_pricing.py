@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from shared.fields import Base, Moment, Names
+from shared.fields import Base, Moment, Names, Whole
 from shared.spreadsheets import CHARSETS, FORMATS
 
 
@@ -28,11 +28,18 @@ class RepricingRequest(Base):
     on = fields.Date(load_default=None, metadata={"description": "Today's if not given"})
 
 
+class RenewalsRequest(Base):
+    """Which policies of the book are renewed, and for how long."""
+
+    expiring_by = fields.Date(required=True)
+    months = Whole(required=True, minimum=1, maximum=120)
+
+
 class BulkPricingResponse(Base):
     """How far a file, or the book, has come, and what came of it in all."""
 
     id = fields.UUID(required=True)
-    kind = fields.String(required=True, metadata={"enum": ["file", "book"]})
+    kind = fields.String(required=True, metadata={"enum": ["file", "book", "renewal"]})
     rows = fields.Integer(required=True)
     priced = fields.Integer(required=True)
     refused = fields.Integer(required=True)

@@ -26,6 +26,7 @@ class PolicyAssetSchema(Base):
     insured_value = Money(required=True)
     sum_insured = Money(required=True)
     claimed = Money(required=True)
+    reinstated = Money(required=True)
 
 
 class PolicyResponse(Versioned):
@@ -51,6 +52,7 @@ class PolicyResponse(Versioned):
         metadata={"description": "Owed to the bank; null before the loan is drawn"},
     )
     claimed = Money(required=True)
+    reinstated = Money(required=True)
     remaining = Money(required=True)
     return_premium = Money(required=True, allow_none=True)
     return_split = fields.Dict(
@@ -104,11 +106,17 @@ class RenewalRequest(Base):
     months = Whole(required=True, minimum=1, maximum=120)
 
 
+class ReinstatementRequest(Base):
+    """Of which forest the sum that claims took is insured again."""
+
+    asset_id = fields.UUID(required=True)
+
+
 class EndorsementResponse(Base):
     """A change of a policy and what it costs."""
 
     number = fields.Integer(required=True)
-    kind = fields.String(required=True, metadata={"enum": ["revaluation", "renewal"]})
+    kind = fields.String(required=True, metadata={"enum": ["revaluation", "renewal", "reinstatement"]})
     effective_on = fields.Date(required=True)
     expiry = fields.Date(required=True)
     sum_insured_before = Money(required=True)

@@ -34,7 +34,29 @@ class TermsRequest(Base):
     subsidy = fields.String(validate=validate.OneOf(SUBSIDIES), load_default="carbon")
 
 
-class ForestRequest(Base):
+class Covariates(fields.Dict):
+    """What a peril model asks of a site, by name."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            keys=fields.String(validate=_NAME), values=Quantity(places=8, minimum=None), load_default=dict,
+            validate=validate.Length(max=50), metadata={"description": "What a peril model asks of a site"},
+        )  # fmt: skip
+
+
+class SiteTraits(Base):
+    """What rating factors ask of a site; what is not told moves no rate."""
+
+    age_years = Quantity(places=1, maximum="1000", load_default=None)
+    slope_deg = Quantity(places=2, maximum="90", load_default=None)
+    access_km = Quantity(places=3, maximum="1000", load_default=None)
+    fire_weather = Quantity(places=3, maximum="200", load_default=None)
+    aspect = fields.String(validate=validate.OneOf(["north", "east", "south", "west", "flat"]), load_default=None)
+    fuel = fields.String(validate=validate.OneOf(["low", "medium", "high"]), load_default=None)
+    fire_break = fields.String(validate=validate.OneOf(["yes", "no"]), load_default=None)
+
+
+class ForestRequest(SiteTraits):
     """A forest of the register or one only told of; what is told may lower what the register says."""
 
     asset_id = fields.UUID(load_default=None)
@@ -54,17 +76,7 @@ class ForestRequest(Base):
         keys=fields.String(validate=_NAME), values=Quantity(places=8, minimum="0.00000001", maximum="1"),
         load_default=dict, validate=validate.Length(max=20),
     )  # fmt: skip
-    age_years = Quantity(places=1, maximum="1000", load_default=None)
-    slope_deg = Quantity(places=2, maximum="90", load_default=None)
-    access_km = Quantity(places=3, maximum="1000", load_default=None)
-    fire_weather = Quantity(places=3, maximum="200", load_default=None)
-    aspect = fields.String(validate=validate.OneOf(["north", "east", "south", "west", "flat"]), load_default=None)
-    fuel = fields.String(validate=validate.OneOf(["low", "medium", "high"]), load_default=None)
-    fire_break = fields.String(validate=validate.OneOf(["yes", "no"]), load_default=None)
-    covariates = fields.Dict(
-        keys=fields.String(validate=_NAME), values=Quantity(places=8, minimum=None), load_default=dict,
-        validate=validate.Length(max=50), metadata={"description": "What a peril model asks of a site"},
-    )  # fmt: skip
+    covariates = Covariates()
 
 
 class PriceRequest(Base):

@@ -4,7 +4,7 @@ from services.insurance.tables.accumulations import Accumulation, AccumulationBl
 from services.insurance.tables.base import Base
 from services.insurance.tables.bulk import BulkPricing, BulkPricingBatch
 from services.insurance.tables.capacities import Capacity, CapacityHold
-from services.insurance.tables.claims import Claim
+from services.insurance.tables.claims import Claim, Proceeds
 from services.insurance.tables.covers import Cover, CoverAsset, cover_of_loan
 from services.insurance.tables.index_covers import IndexCover, IndexObservation, IndexTrigger, index_covers_on
 from services.insurance.tables.policies import (
@@ -17,6 +17,7 @@ from services.insurance.tables.policies import (
 )
 from services.insurance.tables.reinsurance import ReinsuranceProgramme
 from services.insurance.tables.reversals import Reversal
+from services.insurance.tables.surveys import SiteSurvey, latest_surveys
 from services.insurance.tables.valuations import Valuation, latest_valuations, lock_assets
 
 __all__ = [
@@ -37,11 +38,14 @@ __all__ = [
     "Instalment",
     "Policy",
     "PolicyAsset",
+    "Proceeds",
     "ReinsuranceProgramme",
     "Reversal",
+    "SiteSurvey",
     "Valuation",
     "cover_of_loan",
     "index_covers_on",
+    "latest_surveys",
     "latest_valuations",
     "lock_assets",
     "policy_of_loan",

@@ -15,7 +15,7 @@ class BulkPricing(Base):
     """One file of forests, or the whole book, to be priced; a job of the same id goes through it."""
 
     __tablename__ = "bulk_pricings"
-    __table_args__ = (CheckConstraint("kind IN ('file', 'book')", name="kind"),)
+    __table_args__ = (CheckConstraint("kind IN ('file', 'book', 'renewal')", name="kind"),)
 
     id: Mapped[Id]
     institution: Mapped[Institution]

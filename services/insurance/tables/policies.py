@@ -25,7 +25,7 @@ class Policy(Versioned, Base):
     __tablename__ = "policies"
     __table_args__ = (
         CheckConstraint("state IN ('in_force', 'ending', 'ended')", name="state"),
-        CheckConstraint("claimed >= 0 AND claimed <= sum_insured", name="claims_within_sum_insured"),
+        CheckConstraint("claimed >= 0 AND claimed <= sum_insured + reinstated", name="claims_within_sum_insured"),
         CheckConstraint("inception <= ends_on AND ends_on <= expiry", name="dates"),
         CheckConstraint("interest >= 0 AND balance >= 0 AND unsettled >= 0", name="interest"),
         CheckConstraint("return_premium >= 0 AND return_premium <= annual_premium", name="return_premium"),
@@ -53,6 +53,8 @@ class Policy(Versioned, Base):
     #: Paid to the bank on claims and not yet seen in a balance.
     unsettled: Mapped[MoneyColumn]
     claimed: Mapped[MoneyColumn]
+    #: Of what claims took, what was insured again for more premium.
+    reinstated: Mapped[MoneyColumn]
     return_premium: Mapped[MoneyColumn | None]
     #: Who pays which part of the premium, and who gets which part of what is given back; yuan by payer.
     premium_split: Mapped[dict[str, Any]] = mapped_column(JSONB)
@@ -68,7 +70,7 @@ class Policy(Versioned, Base):
     @property
     def remaining(self) -> Decimal:
         """What claims have left of the sum insured. [CNY]"""
-        return self.sum_insured - self.claimed
+        return self.sum_insured + self.reinstated - self.claimed
 
     def covers(self, day: date) -> bool:
         """Whether the cover stands on a day."""
@@ -80,7 +82,11 @@ class PolicyAsset(Base):
 
     __tablename__ = "policy_assets"
     __table_args__ = (
-        CheckConstraint("sum_insured > 0 AND claimed >= 0 AND claimed <= sum_insured", name="claims_within_sum"),
+        CheckConstraint(
+            "sum_insured > 0 AND claimed >= 0 AND reinstated BETWEEN 0 AND claimed"
+            " AND claimed <= sum_insured + reinstated",
+            name="claims_within_sum",
+        ),
     )
 
     policy_id: Mapped[UUID] = mapped_column(ForeignKey("policies.id"), primary_key=True)
@@ -91,6 +97,12 @@ class PolicyAsset(Base):
     insured_value: Mapped[MoneyColumn]
     sum_insured: Mapped[MoneyColumn]
     claimed: Mapped[MoneyColumn]
+    reinstated: Mapped[MoneyColumn]
+
+    @property
+    def used(self) -> Decimal:
+        """What claims took of the sum and was not insured again. [CNY]"""
+        return self.claimed - self.reinstated
 
 
 class Endorsement(Base):
@@ -99,7 +111,7 @@ class Endorsement(Base):
     __tablename__ = "endorsements"
     __table_args__ = (
         UniqueConstraint("policy_id", "number"),
-        CheckConstraint("kind IN ('revaluation', 'renewal')", name="kind"),
+        CheckConstraint("kind IN ('revaluation', 'renewal', 'reinstatement')", name="kind"),
     )
 
     id: Mapped[Id]
