@@ -631,6 +631,7 @@ def uploaded() -> Upload:
 
 
 _DOWNLOADS = {
+    "svg": "image/svg+xml",
     "csv": "text/csv",
     "geojson": "application/geo+json",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

@@ -10,10 +10,23 @@ from pathlib import Path
 
 from deploy.embedded import EmbeddedPostgres
 from shared import logs
-from tests.bench import allocation, consumer, covenants, database, events, http, prescreens, prices, scoring, sink
+from tests.bench import (
+    accumulation,
+    allocation,
+    consumer,
+    covenants,
+    database,
+    events,
+    http,
+    prescreens,
+    prices,
+    scoring,
+    sink,
+)
 from tests.bench.harness import Row, progress, write
 
 AREAS = {
+    "accumulation": accumulation.rows,
     "http": http.rows,
     "scoring": scoring.rows,
     "database": database.rows,

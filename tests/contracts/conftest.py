@@ -67,6 +67,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     programme = {"name": "year", "starts_on": clock.today().isoformat(), "contracts": [contract]}
     insurer = client("insurance", databases["insurance"], "insurer", INSURER)
     body(insurer.post("/v1/reinsurance-programmes", programme), 201)
+    limit = {"kind": "ring", "name": "near", "radius_km": "5", "cap": people_money(900_000_000)}
+    body(insurer.post("/v1/aggregate-limits", limit))
     asked = {"years": 200}
     body(insurer.post("/v1/accumulations", asked), 202)
     example = Path("docs/examples/guarantee-queue.json").read_bytes()

@@ -3,6 +3,7 @@
 import csv
 import io
 from decimal import Decimal
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from shared import jobs
 from shared.ids import uuid7
 from tests.conftest import Database
 from tests.harness import BANK, GUARANTOR, INSURER, OTHER_INSURER, Client, body, client, deliver
+from tests.insurance.examples import accepted, pledge, quoted, rows, valued
 from tests.insurance.examples import asked as asked_cover
-from tests.insurance.examples import bound, pledge, rows, valued
 
 YEARS = 1_000
 
@@ -30,7 +31,8 @@ def book(database: Database, count: int = 2) -> list:
     made = []
     for number in range(count):
         asset, loan = uuid7(), uuid7()
-        bound(database, asset, loan)
+        cover = quoted(database, asset, loan, scheme="4-3-2-1")
+        deliver("insurance", database, accepted(loan, cover, pledge(asset)), first=2)
         deliver(
             "insurance", database, valued(asset, 2, longitude=Decimal("112.4") + number * Decimal("0.012")), first=2
         )
@@ -126,3 +128,33 @@ def test_a_price_is_loaded_with_what_it_adds_to_the_book_once_there_is_a_run(
     deliver("insurance", insurance_db, asked_for := asked_cover(uuid7(), pledge(asset)))
     cover = rows(insurance_db, Cover, loan_id=asked_for.loan_id)[0]
     assert next(one for one in cover.pricing["waterfall"] if one["step"] == "risk_margin")["equation"] == "(I11)"
+
+
+def test_worst_years_and_events_fall_on_three_balance_sheets_and_are_drawn(
+    insurer: Client, insurance_db: Database
+) -> None:
+    book(insurance_db)
+    ran = run(insurance_db, insurer)
+    path = f"/v1/accumulations/{ran['id']}"
+    told = body(insurer.get(f"{path}/balance-sheets"))
+    aal = {(m["of"], m["name"]): m["aal"] for m in ran["metrics"]}
+    assert told["mean"]["insurer"] == aal["all", ""]
+    assert told["mean"]["guarantor"] == aal["sheet", "guarantor"]
+    gross = [Decimal(one["insurer"]) for one in told["worst_events"]]
+    assert gross == sorted(gross, reverse=True)
+    for one in told["worst_events"]:
+        hit = Decimal(one["paid_to_bank"]) + Decimal(one["bank_exposure"])
+        # A loan of 300,000 CNY behind each policy; the guarantor's side carries four parts of five.
+        assert hit % 300_000 == 0
+        assert Decimal(one["paid_to_bank"]) <= Decimal(one["insurer"])
+        assert Decimal(one["guarantor"]) == pytest.approx(4 * Decimal(one["bank"]), abs=Decimal("0.05"))
+    worst = {one["return_period"]: one for one in told["worst_years_of_the_insurer"]}
+    tvar = {at["return_period"]: at["tvar"] for at in ran["metrics"][0]["return_periods"]}
+    assert {period: one["insurer"] for period, one in worst.items()} == tvar
+    assert Decimal(worst[100]["guarantor"]) > Decimal(told["mean"]["guarantor"])
+    assert len(told["assumed"]) == 5
+    for of in ("exceedance", "waterfall", "map"):
+        drawn = insurer.get(f"{path}/picture", of=of)
+        assert drawn.mimetype == "image/svg+xml"
+        assert ElementTree.fromstring(drawn.data).tag.endswith("svg")
+    assert insurer.get(f"{path}/picture", of="nothing").status_code == 422

@@ -21,16 +21,19 @@ from services.insurance.accumulation.exposure import (
     check_places,
     groups_of,
 )
-from services.insurance.accumulation.losses import Terms, YearTable, paid
+from services.insurance.accumulation.losses import Paid, Terms, YearTable, paid
 from services.insurance.accumulation.reinsurance import ceded, contract_of
 from services.insurance.accumulation.simulation import Catalogue, Places
+from services.insurance.formulas import balance_sheets as formulas
 
 MU_PER_HA = 15
 Content = Mapping[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
 DIMENSIONS = ("peril", "county", "bank", "guarantor")
 #: What else the years tell of besides the payments of the policies.
-PARTS = ("net", "ceded", "reinstatement_premium")
+PARTS = ("net", "ceded", "reinstatement_premium", "sheet")
+#: What an event does on the three balance sheets: paid to the bank, still owed to it by those hit, called, lost.
+SHEETS = ("paid_to_bank", "bank_exposure", "guarantor", "bank")
 
 
 class Book:
@@ -68,6 +71,9 @@ class Book:
         check_exposure(self.exposure)
         check_places(self.exposure)
         self.terms = Terms(self.exposure)
+        self._values = np.zeros(len(policies))
+        np.add.at(self._values, policy, self.exposure.value)
+        self._default_probability = _column(policies, "default_probability")
         self.programme = [contract_of(row) for row in content["programme"]]
         self.places = places_of(catalogue, forests)
         self._covered = covered(
@@ -85,18 +91,36 @@ class Book:
         table.add(here)
         passed = ceded(block, self.exposure, self.programme)
         net = np.bincount(events.owner, weights=passed.net, minlength=len(events.event)).astype(np.float64)
-        more = [_yearly(one, here.events) for one in (net, *passed.recoveries, *passed.reinstatements)]
+        sheets = self._sheets(block)
+        more = [
+            _yearly(one, here.events) for one in (net, *passed.recoveries, *passed.reinstatements, *sheets.values())
+        ]
         return {
             "event": events.event,
             "year": events.year,
             "peril": events.peril.astype(np.int8),
             "gross": block.by_event,
             "net": net,
+            **sheets,
             "aggregate": np.vstack([table.aggregate, *(sums for sums, _ in more)]),
             "occurrence": np.vstack([table.occurrence, *(largest for _, largest in more)]),
             "ground_up": table.ground_up,
             #: Payments of all these years.
             "by_forest": table.by_parcel * count,
+        }
+
+    def _sheets(self, block: Paid) -> dict[str, Floats]:
+        """What each event does to bank and guarantor, over the policies it hits."""
+        of, count = block.run_policy, len(block.events.event)
+        lost = _by_run(block.ground_up, block.run_start) / self._values[of]
+        balance = self.exposure.balance[of]
+        exposure = formulas.exposures_after_payment(balance, block.runs)
+        chance = formulas.stressed_default_probability(self._default_probability[of], lost)
+        call = formulas.guarantor_calls(exposure, chance, self.exposure.guarantee_share[of])
+        by_run = (balance - exposure, exposure, call, exposure * chance - call)
+        return {
+            name: np.bincount(block.run_event, weights=one, minlength=count).astype(np.float64)
+            for name, one in zip(SHEETS, by_run, strict=True)
         }
 
     @property
@@ -107,7 +131,12 @@ class Book:
         return [
             *YearTable(self.exposure, 1, names, DIMENSIONS).labels, ("net", ""),
             *(("ceded", name) for name in contracts), *(("reinstatement_premium", name) for name in contracts),
+            *(("sheet", name) for name in SHEETS),
         ]  # fmt: skip
+
+
+def _by_run(cells: Floats, start: npt.NDArray[np.int64]) -> Floats:
+    return np.asarray(np.add.reduceat(cells, start)) if len(cells) else np.zeros(0)
 
 
 def _yearly(amounts: Floats, events: EventSet) -> tuple[Floats, Floats]:

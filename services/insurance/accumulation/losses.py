@@ -6,6 +6,7 @@ year. What the terms of a year change is laid on its events in proportion, so th
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ class Terms:
 
     def __init__(self, exposure: Exposure) -> None:
         parcel, policy, insured = exposure.terms, exposure.policy_terms, exposure.insured
+        self.insured = insured
+        #: Every parcel is insured for what it is worth.
+        self.whole = bool((insured == exposure.value).all())
         of_policy = np.zeros(len(exposure.policies))
         np.add.at(of_policy, exposure.policy, insured)
         self.deductible, self.deductible_rate = _split(parcel.deductible, parcel.deductible_type, insured)
@@ -30,6 +34,7 @@ class Terms:
         self.franchise = parcel.franchise
         #: Only amounts, and no franchise: the terms of a parcel are one subtraction and one comparison.
         self.plain = not (self.deductible_rate.any() or self.franchise.any() or np.isfinite(self.limit_rate).any())
+        self.deducts, self.limits = bool(self.deductible.any()), bool(np.isfinite(self.limit).any())
         self.policy_deductible, self.policy_rate = _split(policy.deductible, policy.deductible_type, of_policy)
         self.policy_limit = np.where(policy.limit > 0, policy.limit, np.inf)
         annual = (policy.annual_threshold, policy.annual_deductible, policy.annual_limit)
@@ -65,11 +70,35 @@ class Paid:
     ground_up: Floats
     #: What the policies pay on each cell.
     cells: Floats
-    #: Event, policy and payment of each run, and where its cells begin.
-    run_event: Whole
-    run_policy: Whole
-    run_start: Whole
-    runs: Floats
+    #: Policy of each parcel.
+    policy: npt.NDArray[np.int32]
+    #: Event and policy of each run, where its cells begin, and its payment; each cell is one where nothing is said.
+    told: tuple[Whole, Whole, Whole, Floats] | None = None
+
+    @cached_property
+    def _runs(self) -> tuple[Whole, Whole, Whole, Floats]:
+        of = self.policy[self.events.parcel].astype(np.int64)
+        return self.told or (self.events.owner, of, np.arange(len(self.cells)), self.cells)
+
+    @property
+    def run_event(self) -> Whole:
+        """The event of each run."""
+        return self._runs[0]
+
+    @property
+    def run_policy(self) -> Whole:
+        """The policy of each run."""
+        return self._runs[1]
+
+    @property
+    def run_start(self) -> Whole:
+        """Where the cells of each run begin."""
+        return self._runs[2]
+
+    @property
+    def runs(self) -> Floats:
+        """What the policy of each run pays."""
+        return self._runs[3]
 
     @property
     def by_event(self) -> Floats:
@@ -82,15 +111,12 @@ def paid(
 ) -> Paid:
     """What the policies pay on a block of whole years; `covered` says which share of each cell a wording looks at."""
     ground_up = events.damage * exposure.value[events.parcel]
-    loss = events.damage * exposure.insured[events.parcel]
+    loss = ground_up.copy() if terms.whole else events.damage * terms.insured[events.parcel]
     if covered is not None:
         loss *= covered(events)
     cells = _after_parcel_terms(loss, events.parcel, terms)
     if terms.single and not terms.by_event and not terms.by_year:
-        every = np.arange(len(cells))
-        return Paid(
-            events, ground_up, cells, events.owner, exposure.policy[events.parcel].astype(np.int64), every, cells
-        )
+        return Paid(events, ground_up, cells, exposure.policy)
     owner, policy = events.owner, exposure.policy[events.parcel]
     new = np.empty(len(cells), bool)
     new[:1] = True
@@ -108,15 +134,16 @@ def paid(
     if terms.by_year:
         runs = _after_annual_terms(runs, events.year[run_event].astype(np.int64), run_policy, terms)
     factor = np.divide(runs, subject, out=np.zeros_like(runs), where=subject > 0)
-    return Paid(events, ground_up, cells * factor[np.cumsum(new) - 1], run_event, run_policy, first, runs)
+    after = cells * factor[np.cumsum(new) - 1]
+    return Paid(events, ground_up, after, exposure.policy, (run_event, run_policy, first, runs))
 
 
 def _after_parcel_terms(loss: Floats, parcel: npt.NDArray[np.int32], terms: Terms) -> Floats:
     if terms.plain:
-        if terms.deductible.any():
+        if terms.deducts:
             loss -= terms.deductible[parcel]
             np.maximum(loss, 0, out=loss)
-        if np.isfinite(terms.limit).any():
+        if terms.limits:
             np.minimum(loss, terms.limit[parcel], out=loss)
         return loss
     return losses_after_terms(

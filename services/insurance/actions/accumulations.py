@@ -7,16 +7,20 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.insurance.accumulation import book as books
+from services.insurance.accumulation import pictures
 from services.insurance.accumulation.book import Arrays, Book
 from services.insurance.accumulation.metrics import metrics
 from services.insurance.accumulation.refusal import RowError
 from services.insurance.accumulation.simulation import Catalogue, PerilModel
 from services.insurance.actions import PARAMETERS, models, pricing, reinsurance
 from services.insurance.actions.policies import NOTHING
+from services.insurance.formulas.balance_sheets import tail_means
+from services.insurance.formulas.exceedance import thin_return_period
 from services.insurance.formulas.premium import event_frequency
 from services.insurance.tables import (
     Accumulation,
@@ -34,6 +38,14 @@ from shared.strict_json import canonical
 
 #: Years of one step.
 BLOCK = 2_000
+PICTURES = ("exceedance", "waterfall", "map")
+ASSUMED = (
+    "The bank is owed what credit last told, before a loan is drawn its whole amount.",
+    "Chance of a default after a loss: p + (1 - p)·s, by the share s of the pledge that is lost (I145). No loan data.",
+    "The guarantor's side carries its share by scheme of a parameter; guarantees in force are not told to the insurer.",
+    "Calls and the bank's losses are expectations after the event, before anything is recovered from the forests.",
+    "A loan hit twice in a year counts twice.",
+)
 YEARS_RESULT = ("year", "ground_up", "aggregate", "occurrence")
 
 
@@ -91,7 +103,7 @@ def book_of(session: Session, p: InForce) -> dict[str, Any]:
     programme = reinsurance.in_force(session, clock.today())
     return {
         "programme": programme.contracts if programme else [],
-        "policies": [_policy(one, covers[one.cover_id]) for one in policies],
+        "policies": [_policy(one, covers[one.cover_id], p) for one in policies],
         "forests": [
             {
                 # A forest that two policies insure is struck once, and each policy pays its part.
@@ -122,7 +134,8 @@ def frequencies_of(insured: Sequence[pricing.Insured], p: InForce, priced_by: Ma
     return found
 
 
-def _policy(policy: Policy, cover: Cover) -> dict[str, Any]:
+def _policy(policy: Policy, cover: Cover, p: InForce) -> dict[str, Any]:
+    shares = p["guarantee_share"]
     return {
         "id": str(policy.id),
         "bank": policy.bank,
@@ -131,7 +144,9 @@ def _policy(policy: Policy, cover: Cover) -> dict[str, Any]:
         "deductible": str(policy.deductible),
         "remaining": str(policy.remaining),
         "balance": str(policy.interest if policy.balance is None else policy.balance),
-        "guarantee_share": "0",
+        "default_probability": str(cover.default_probability or 0),
+        # Nobody guarantees a scheme that is not known here.
+        "guarantee_share": str(shares.get(cover.scheme, 0)) if cover.guarantor else "0",
         "small_fire_mu": str(policy.terms["small_fire_exclusion_mu"]),
         "pest_threshold": str(policy.terms["pest_threshold_degree"]),
     }
@@ -249,6 +264,65 @@ def finished(session: Session, accumulation_id: UUID) -> Accumulation:
     if made.finished_at is None:
         raise NotFoundError("the run is not through yet; see its job")
     return made
+
+
+def balance_sheets(session: Session, accumulation_id: UUID, most: int = 20) -> dict[str, Any]:
+    """The insurer's worst years and events on all three balance sheets: what falls together."""
+    made = finished(session, accumulation_id)
+    p = PARAMETERS.at(made.on)
+    whole = arrays(session, made.id)
+    labels = [(one["of"], one["name"]) for one in made.metrics or ()]
+    insurer = whole["aggregate"][0]
+    others = whole["aggregate"][[labels.index(("sheet", name)) for name in books.SHEETS]]
+    together = []
+    for period in p["accumulation_return_periods"]:
+        if period <= made.years:
+            worst = int(made.years / period + 1e-6)
+            means = tail_means(insurer, np.vstack([insurer, others]), worst)
+            together.append(
+                {
+                    "return_period": float(period),
+                    "thin": thin_return_period(period, made.years),
+                    **_sheet(dict(zip(("insurer", *books.SHEETS), means.tolist(), strict=True))),
+                }
+            )
+    usual = np.vstack([insurer, others]).mean(axis=1).tolist()
+    order = np.argsort(-whole["gross"], kind="stable")[:most]
+    perils = p["perils"]
+    events = [
+        {
+            "event": str(int(whole["event"][number])),
+            "year": int(whole["year"][number]),
+            "peril": perils[int(whole["peril"][number])],
+            **_sheet(
+                {"insurer": float(whole["gross"][number])} | {name: float(whole[name][number]) for name in books.SHEETS}
+            ),
+        }
+        for number in order
+    ]
+    return {
+        "accumulation": made.id,
+        "mean": _sheet(dict(zip(("insurer", *books.SHEETS), usual, strict=True))),
+        "worst_years_of_the_insurer": together,
+        "worst_events": events,
+        "assumed": list(ASSUMED),
+    }
+
+
+def _sheet(amounts: Mapping[str, float]) -> dict[str, str]:
+    return {name: str(money.yuan(amount)) for name, amount in amounts.items()}
+
+
+def picture(session: Session, accumulation_id: UUID, name: str) -> str:
+    """One of the pictures of a run, as SVG."""
+    made = finished(session, accumulation_id)
+    whole = arrays(session, made.id, "aggregate", "occurrence", "ground_up", "by_forest")
+    labels = [(one["of"], one["name"]) for one in made.metrics or ()]
+    if name == "exceedance":
+        return pictures.exceedance(labels, whole, made.years)
+    return pictures.waterfall(labels, whole) if name == "waterfall" else pictures.aggregates(
+        made.book, whole, made.years
+    )  # fmt: skip
 
 
 def years_file(session: Session, accumulation_id: UUID, format_: str) -> bytes:

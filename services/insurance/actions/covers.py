@@ -1,6 +1,6 @@
 """Covers: a bank's question about one loan, the insurer's quote or refusal, and the end of a quote."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, capacity, capital, models, policies, pricing, reasons
+from services.insurance.actions import PARAMETERS, aggregates, capacity, capital, models, policies, pricing, reasons
 from services.insurance.tables import (
     Cover,
     CoverAsset,
@@ -155,6 +155,7 @@ def _judge(
     p = PARAMETERS.at(clock.today())
     steps = pricing.Steps()
     refusals, insured = _underwrite(session, cover, valuations, p, steps)
+    refusals += aggregates.against(session, _joining(cover, {one.name: one.sum_insured for one in insured}, valuations))
     if not refusals:
         price = pricing.price(insured, p, steps, models=models.champions(session), capital=capital.of_latest(session))
         if agreed is None:
@@ -396,7 +397,23 @@ def _against_binding(session: Session, cover: Cover, event: LoanAccepted) -> lis
     pledged = {pledge.asset_id: pledge.tonnes for pledge in _merged(event.pledges)}
     if pledged != {asset.asset_id: asset.tonnes for asset in cover.assets}:
         return [reasons.pledges_changed()]
-    return _worse_since_quote(session, cover)
+    sums = {str(asset.asset_id): asset.sum_insured or Decimal(0) for asset in cover.assets}
+    valuations = latest_valuations(session, (asset.asset_id for asset in cover.assets))
+    together = aggregates.against(session, _joining(cover, sums, valuations))
+    return together + _worse_since_quote(session, cover)
+
+
+def _joining(
+    cover: Cover, sums: Mapping[str, Decimal], valuations: Mapping[UUID, Valuation]
+) -> list[aggregates.Forest]:
+    """The forests of a cover as they would stand beside those in force."""
+    return [
+        aggregates.Forest(
+            asset.asset_id, sums.get(str(asset.asset_id), Decimal(0)), cover.bank, cover.guarantor or "",
+            aggregates.place_of(valuations.get(asset.asset_id)),
+        )
+        for asset in cover.assets
+    ]  # fmt: skip
 
 
 def _worse_since_quote(session: Session, cover: Cover) -> list[Reason]:

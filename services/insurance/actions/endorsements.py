@@ -12,11 +12,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.insurance.actions import PARAMETERS, capacity, exposures, models, policies, pricing, reasons
+from services.insurance.actions import PARAMETERS, aggregates, capacity, exposures, models, policies, pricing, reasons
 from services.insurance.formulas.fen import whole_fen
 from services.insurance.formulas.subsidy import endorsement_premium, largest_remainder
 from services.insurance.tables import (
     Claim,
+    Cover,
     Endorsement,
     Instalment,
     Policy,
@@ -158,7 +159,7 @@ def _demand_room(
 ) -> None:
     """Refuse sums that the forests, other covers or the insurer's capacity have no room for; take the capacity."""
     lock_assets(session, (asset.asset_id for asset in sums))
-    valuations = latest_valuations(session, (asset.asset_id for asset in sums))
+    valuations = latest_valuations(session, (asset.asset_id for asset in policy.assets))
     refusals, by_county = [], dict[str, Decimal]()
     for asset, wanted in sums.items():
         valuation = valuations[asset.asset_id]
@@ -176,6 +177,15 @@ def _demand_room(
         by_county[asset.county] = by_county.get(asset.county, Decimal(0)) + wanted - asset.sum_insured
         steps.note("(I2)", "sum_insured_limit", site.limit, of=str(asset.asset_id), insurable_value=site.value,
                    valuation_version=valuation.version, wanted=wanted)  # fmt: skip
+    joining = [
+        aggregates.Forest(
+            one.asset_id, sums.get(one, one.sum_insured), policy.bank,
+            session.get_one(Cover, policy.cover_id).guarantor or "", aggregates.place_of(valuations.get(one.asset_id)),
+        )
+        for one in policy.assets
+    ]  # fmt: skip
+    if sum(one.sum_insured for one in joining) > policy.sum_insured:
+        refusals += aggregates.against(session, joining, leaving=policy.id)
     refusals = refusals or capacity.change(session, policy.cover_id, by_county)
     if refusals:
         raise ConflictError(said(refusals))

@@ -125,6 +125,30 @@ def capacity_exceeded(county: str, needed: Decimal, room: Decimal) -> Reason:
     )
 
 
+def place_unknown(limit: str) -> Reason:
+    """A limit by place cannot be judged for a forest that has none."""
+    return Reason(
+        code="place_unknown",
+        zh=f"无法判断累积限额“{limit}”：林地位置未知。",
+        en=f"Whether the limit {limit} holds cannot be said: the place of a forest is not known.",
+    )
+
+
+def aggregate_exceeded(kind: str, name: str, needed: Decimal, cap: Decimal) -> Reason:
+    """Too much would stand together."""
+    zh, en = {
+        "ring": (f"范围“{name}”内", f"within the ring {name}"),
+        "zone": (f"区域“{name}”内", f"in the zone {name}"),
+        "bank": (f"银行{name}名下", f"with the bank {name}"),
+        "guarantor": (f"担保机构{name}名下", f"with the guarantor {name}"),
+    }[kind]
+    return Reason(
+        code=f"aggregate_{kind}",
+        zh=f"{zh}累积保险金额将达{_money(needed)}元，超过限额{_money(cap)}元。",
+        en=f"{_money(needed)} CNY would be insured {en}, above the limit of {_money(cap)} CNY.",
+    )
+
+
 def sum_beyond_authority(total: Decimal, most: Decimal) -> Reason:
     """More than one person may write."""
     return Reason(

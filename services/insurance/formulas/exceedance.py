@@ -171,7 +171,8 @@ def joining_contribution(
     60.0
     """
     worst = _worst(len(year_losses), return_period)
-    candidates = np.union1d(worst_first[:worst], years)
+    both = np.sort(np.concatenate([worst_first[:worst], years]))
+    candidates = both[np.concatenate([[True], both[1:] != both[:-1]])]
     mine = np.zeros(len(candidates))
     mine[np.searchsorted(candidates, years)] = joining
     kept = np.argsort(-(year_losses[candidates] + mine), kind="stable")[:worst]

@@ -2,6 +2,7 @@
 
 from services.insurance.routes import (
     accumulations,
+    aggregates,
     bulk_pricing,
     capacities,
     claims,
@@ -24,4 +25,5 @@ BLUEPRINTS = (
     capacities.blp,
     accumulations.blp,
     reinsurance.blp,
+    aggregates.blp,
 )

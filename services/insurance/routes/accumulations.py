@@ -8,7 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.insurance.actions import accumulations
-from services.insurance.schemas.accumulations import AccumulationItem, AccumulationRequest, AccumulationResponse
+from services.insurance.schemas.accumulations import (
+    AccumulationItem,
+    AccumulationRequest,
+    AccumulationResponse,
+    BalanceSheetsResponse,
+    PictureQuery,
+)
 from services.insurance.schemas.bulk_pricing import SpreadsheetQuery
 from services.insurance.tables import Accumulation
 from shared.db import found
@@ -51,3 +57,18 @@ def get_accumulation_years(session: Session, query: dict[str, Any], accumulation
     """Download the year loss table."""
     table = accumulations.years_file(session, accumulation_id, query["format"])
     return download(table, f"years-{accumulation_id}.{query['format']}")
+
+
+@blp.query("/accumulations/<uuid:accumulation_id>/balance-sheets", scope="insurance:read")
+@blp.response(200, BalanceSheetsResponse())
+def get_accumulation_balance_sheets(session: Session, accumulation_id: UUID) -> Any:
+    """Show what the worst years and events do to insurer, bank and guarantor together, and what is assumed."""
+    return accumulations.balance_sheets(session, accumulation_id)
+
+
+@blp.query("/accumulations/<uuid:accumulation_id>/picture", scope="insurance:read")
+@blp.arguments(PictureQuery(), location="query")
+@blp.doc(responses=downloads("svg"))
+def get_accumulation_picture(session: Session, query: dict[str, Any], accumulation_id: UUID) -> Response:
+    """Draw a run: exceedance curves, the waterfall of a mean year from ground-up to net, or the map of sums insured."""
+    return download(accumulations.picture(session, accumulation_id, query["of"]).encode(), f"{query['of']}.svg")

@@ -1,8 +1,9 @@
 """Accumulation: which years to simulate, and what they say."""
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from services.insurance.accumulation.book import DIMENSIONS, PARTS
+from services.insurance.actions.accumulations import PICTURES
 from shared.fields import Base, Moment, Money, Names, Whole
 
 _AMOUNT = {"pattern": r"^[0-9]{1,15}\.[0-9]{2}$", "description": "CNY"}
@@ -36,6 +37,47 @@ class MetricSchema(Base):
     aal_interval = fields.List(fields.String(), required=True, metadata={"description": "95 % of sampling, CNY"})
     sd = fields.String(required=True, metadata=_AMOUNT)
     return_periods = fields.List(fields.Nested(PeriodSchema()), required=True)
+
+
+class SheetSchema(Base):
+    """What falls on the three balance sheets, CNY."""
+
+    insurer = fields.String(required=True, metadata=_AMOUNT)
+    paid_to_bank = fields.String(required=True, metadata=_AMOUNT)
+    bank_exposure = fields.String(required=True, metadata=_AMOUNT | {"description": "Owed by those hit, after it, CNY"})
+    guarantor = fields.String(required=True, metadata=_AMOUNT | {"description": "Expected call, CNY"})
+    bank = fields.String(required=True, metadata=_AMOUNT | {"description": "Expected to stay with the bank, CNY"})
+
+
+class TogetherSchema(SheetSchema):
+    """Means over the insurer's worst years."""
+
+    return_period = fields.Float(required=True)
+    thin = fields.Boolean(required=True)
+
+
+class EventSchema(SheetSchema):
+    """One event."""
+
+    event = fields.String(required=True)
+    year = fields.Integer(required=True)
+    peril = fields.String(required=True)
+
+
+class BalanceSheetsResponse(Base):
+    """One event, three balance sheets: what falls together, and what is assumed."""
+
+    accumulation = fields.UUID(required=True)
+    mean = fields.Nested(SheetSchema(), required=True)
+    worst_years_of_the_insurer = fields.List(fields.Nested(TogetherSchema()), required=True)
+    worst_events = fields.List(fields.Nested(EventSchema()), required=True)
+    assumed = fields.List(fields.String(), required=True)
+
+
+class PictureQuery(Base):
+    """Which picture."""
+
+    of = fields.String(load_default="exceedance", validate=validate.OneOf(PICTURES))
 
 
 class AccumulationItem(Base):

@@ -1,6 +1,7 @@
 """Tables of the insurance database, by noun, and the queries that several actions share."""
 
 from services.insurance.tables.accumulations import Accumulation, AccumulationBlock
+from services.insurance.tables.aggregates import AggregateLimit
 from services.insurance.tables.base import Base
 from services.insurance.tables.bulk import BulkPricing, BulkPricingBatch
 from services.insurance.tables.capacities import Capacity, CapacityHold
@@ -23,6 +24,7 @@ from services.insurance.tables.valuations import Valuation, latest_valuations, l
 __all__ = [
     "Accumulation",
     "AccumulationBlock",
+    "AggregateLimit",
     "Base",
     "BulkPricing",
     "BulkPricingBatch",
