@@ -73,6 +73,8 @@ UNSAID = (
     "no rates are in force",
     "a code in small letters",  # the names in an object, of which a document can list the allowed ones only
     "a value from -",  # bounds on both sides of zero
+    "policy does not insure",  # a forest that is none of this policy's
+    "are no programme",  # one field of a contract against another
     "a cover of the kind",  # what one kind of cover needs and another does not take
 )
 
