@@ -18,6 +18,7 @@ from tests.bench import (
     database,
     events,
     http,
+    peers,
     prescreens,
     prices,
     scoring,
@@ -28,6 +29,7 @@ from tests.bench.harness import Row, progress, write
 AREAS = {
     "accumulation": accumulation.rows,
     "http": http.rows,
+    "peers": peers.rows,
     "scoring": scoring.rows,
     "database": database.rows,
     "events": events.rows,
