@@ -57,6 +57,8 @@ def ask(session: Session, loan: Loan, decided: Decided, reason: str, comment: st
     today, terms = clock.today(), policy(clock.today(), TERMS)
     answer_by = clock.now() + timedelta(hours=terms["leg_deadline_hours"])
     rate, day_count = Decimal(str(decided.price.annual_rate)), loan.day_count or terms["interest_day_count"]
+    # Only the carbon's own schedule asks what the carbon brings, and when.
+    issuances = expected_issuances(session, loan) if loan.repayment == "issuance_matched" else []
     loan.legs_by = answer_by
     loan.cover.state = loan.guarantee.state = "asked"
     move(session, loan, "structuring", reason, comment)
@@ -75,9 +77,7 @@ def ask(session: Session, loan: Loan, decided: Decided, reason: str, comment: st
             county=loan.county,
             pledges=pledged_assets(loan),
             answer_by=answer_by,
-            schedule=schedules.as_told(
-                schedules.planned(loan, rate, day_count, expected_issuances(session, loan), today)
-            ),
+            schedule=schedules.as_told(schedules.planned(loan, rate, day_count, issuances, today)),
         ),
     )
 
