@@ -75,6 +75,7 @@ UNSAID = (
     "a value from -",  # bounds on both sides of zero
     "policy does not insure",  # a forest that is none of this policy's
     "are no programme",  # one field of a contract against another
+    "and nothing else, has an outline",  # as here
     "a cover of the kind",  # what one kind of cover needs and another does not take
 )
 

@@ -19,7 +19,14 @@ from services.sink.actions.measuring import derive
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.surveys import Survey
 from services.sink.actions.valuations import derive as derive_value
-from services.sink.actions.valuations import live_stock, request_valuation, start_level
+from services.sink.actions.valuations import (
+    growth_by,
+    live_stock,
+    reproduce,
+    request_valuation,
+    start_level,
+    verified_level,
+)
 from services.sink.formulas import biomass, growth, measurement, stand, uncertainty
 from services.sink.tables import Asset, Measurement
 from shared import clock
@@ -466,6 +473,35 @@ def test_a_measurement_shows_the_losses_before_it_and_not_those_after(
     later = measure(sink_db, sealed, asset, survey(asset, *volumes("9", "10", "11")))
     assert read_asset(sink_db, asset.id).live_share == 1
     assert later.results["growth"]["reason"]["code"] == "disturbed"
+
+
+def test_what_trees_from_before_the_project_grow_is_nobodys_removal(sink_db: Database, sealed: Any) -> None:
+    """(S178): 44/12 x 0.47 x 4.0 x 1.25 x cover x area a year, for twenty years from the planting."""
+    asset = pine(sink_db, sealed, volume_m3_ha=Decimal(20), planted_year=2012, crediting_from=date(2018, 7, 1))
+    day = clock.today() - timedelta(days=400)
+    measure(sink_db, sealed, asset, survey(asset, *volumes("19", "20", "21"), day=day, baseline_cover=Decimal("0.2")))
+    # Another survey that says nothing of them leaves them standing.
+    taken = measure(sink_db, sealed, asset, survey(asset, *volumes("21", "22", "23")))
+    assert "baseline_cover" not in json.loads(taken.inputs)
+    row = value(sink_db, sealed, asset)
+    given = json.loads(row.inputs)
+    without = json.loads(row.inputs)
+    assert without["asset"]["measured"].pop("baseline_cover") == "0.2"
+    years = (clock.today() - date(2018, 7, 1)).days / 365.25
+    yearly = 44 / 12 * 0.47 * 4.0 * 1.25 * 0.2 * float(asset.area_ha)
+    grown = [growth_by(one, clock.today()).removal for one in (given, without)]
+    assert grown[1] - grown[0] == pytest.approx(yearly * years, rel=1e-9)
+    assert verified_level(given) - verified_level(without) == pytest.approx(yearly * years, rel=1e-9)
+    plain = derive_value(without)
+    assert row.results["tonnes_gross_mean"][0] < plain["tonnes_gross_mean"][0]
+    # Twenty years after the planting they have grown all that is counted.
+    until = date(2032, 7, 1)
+    assert max(date.fromisoformat(one) for one in given["verifications"]) > until
+    most = yearly * (until - date(2018, 7, 1)).days / 365.25
+    assert sum(plain["tonnes_gross_mean"]) - sum(row.results["tonnes_gross_mean"]) <= most + 0.01
+    assert "baseline.forest_increment" in row.unverified_parameters
+    with sealed(sink_db.sessions, BUREAU) as session:
+        assert reproduce(session, row.id).reproduced
 
 
 def test_what_was_issued_is_not_issued_again_by_a_lower_measurement(

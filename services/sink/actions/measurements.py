@@ -155,6 +155,8 @@ def survey_inputs(
         "rainfall_mm": _json(survey.rainfall_mm),
         "volume_route": survey.volume_route,
         "curve": survey.curve,
+        # Only where it is told, so that what was measured before comes out as it did.
+        **({} if survey.baseline_cover is None else {"baseline_cover": _json(survey.baseline_cover)}),
         "previous": {
             "measured_on": earlier[-1].measured_on.isoformat(),
             **{name: earlier[-1].results[name] for name in ("stock", "strata")},
@@ -202,6 +204,7 @@ def _take_up(
     # A spread of two routes says less than the one that the species has from its literature.
     spread = outputs["model_sigma"] if len(outputs["routes"]) > 2 else None
     survey = given["thinnings"], given["rainfall_mm"], given["curve"]
+    baseline = given.get("baseline_cover") or (asset.measured or {}).get("baseline_cover")
     asset.measured = {
         "measurement": str(row.id),
         "curve": survey[2] if growth["curve"] is None else growth["curve"],
@@ -211,6 +214,7 @@ def _take_up(
         "rainfall_mm": survey[1],
         "thinnings": survey[0],
         "verified": verified,
+        **({"baseline_cover": baseline} if baseline else {}),
     }
     asset.measured_on = row.measured_on
     if asset.kind != "forest":

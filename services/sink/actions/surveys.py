@@ -27,7 +27,10 @@ SOIL_STATES = ("undisturbed", "moderately_degraded", "long_cultivated", "severel
 
 @dataclass(frozen=True)
 class Survey:
-    """What a surveyor hands in; each tells all there is to tell, whatever the one before said."""
+    """What a surveyor hands in; each tells all there is to tell, whatever the one before said.
+
+    Only the trees of before the project stay as they were told until another survey tells of them.
+    """
 
     measured_on: date
     strata: Sequence[Mapping[str, Any]] = ()
@@ -36,6 +39,8 @@ class Survey:
     volume_route: str = "expansion"
     curve: str = "richards"
     thinnings: Sequence[Mapping[str, Any]] = ()
+    #: Share of the ground under the crowns of trees that stood there before the project.
+    baseline_cover: Decimal | None = None
 
 
 def check_survey(asset: Asset, survey: Survey, p: InForce) -> None:
@@ -48,6 +53,8 @@ def check_survey(asset: Asset, survey: Survey, p: InForce) -> None:
         raise _invalid("/soil/since", "lies after the measurement")
     _check_growth(asset, survey, p)
     if asset.kind != "forest":
+        if survey.baseline_cover is not None:
+            raise _invalid("/baseline_cover", f"a {asset.kind} has no trees from before a planting")
         if survey.strata:
             raise _invalid("/strata", f"a {asset.kind} has no plots of trees; its soil says what it holds")
         if survey.soil is None:

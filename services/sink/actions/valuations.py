@@ -23,7 +23,12 @@ from services.sink.actions.ground import ground_parameters, ground_stock
 from services.sink.actions.parameters import PARAMETERS
 from services.sink.actions.prices import Market, curve_in_force, market_of
 from services.sink.formulas import valuation as engine
-from services.sink.formulas.biomass import shrub_stock, stock_from_volume, volume_from_carbon
+from services.sink.formulas.biomass import (
+    baseline_tree_growth,
+    shrub_stock,
+    stock_from_volume,
+    volume_from_carbon,
+)
 from services.sink.formulas.growth import (
     calibrated_volume,
     local_volume,
@@ -31,7 +36,7 @@ from services.sink.formulas.growth import (
     surviving_volume,
     volume_at_age,
 )
-from services.sink.formulas.price import issued_value
+from services.sink.formulas.price import issued_value, market_depth
 from services.sink.formulas.reversal import hazard_frequency
 from services.sink.formulas.stand import rainfall_ceiling, scale_to_ceiling, tabulated_volume, thinned_volume
 from services.sink.formulas.uncertainty import effective_deduction
@@ -80,8 +85,10 @@ _COMMON = (
     "haircut.reference_discount",
     "haircut.reference_share",
     "market.fee_share",
+    "market.obliged_emissions",
     "market.turnover",
     "model.sigma",
+    "programme.quota",
     "reversal.frequency",
     "reversal.mean_severity",
     "reversal.reference_hazard",
@@ -107,6 +114,7 @@ _TREE = (
     "growth.richards",
     "growth.carbon_ceiling",
 )
+_BASELINE = ("artool14.baseline", "baseline.forest_increment", "ipcc.carbon_fraction")
 _SHRUB = ("shrub.forest_biomass", "shrub.biomass_ratio", "shrub.root_ratio", "shrub.cover_floor")
 
 
@@ -229,6 +237,8 @@ def _facts(asset: Standing, p: InForce) -> dict[str, Any]:
 def _parameter_names(asset: Standing, p: InForce) -> tuple[str, ...]:
     names = {*_COMMON, f"buffer.{asset.programme}"}
     measured = asset.measured or {}
+    if measured.get("baseline_cover"):
+        names |= set(_BASELINE)
     if measured.get("land"):
         return tuple(sorted(names | ground_parameters(measured["land"])))
     for share in asset.species:
@@ -319,17 +329,18 @@ def _prospect(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[engine.T
     stand = stand_stocks(facts, p, [as_of, *days, date.fromisoformat(facts["verified_on"])])
     stocks = float(facts["live_share"]) * stand[:-1]
     # What has grown beyond the issued units is still to be issued; what burned below them is to be regrown first.
-    level = _start_level(facts, float(stand[-1])) + float(facts.get("credited_t", 0))
+    area = float(facts["area_ha"])
+    baseline = _baseline_growth(facts, p, [as_of, *days])
+    level = _start_level(facts, float(stand[-1])) + float(facts.get("credited_t", 0)) + float(baseline[0])
     owed = level - float(stocks[0])
     dates = {"verified_on": list(inputs["verifications"]), "stock": round(float(stocks[0]), engine.TONNE_DECIMALS)}
     if not days:
         return {**dates, **_issued_only(facts, p, market_)}, None
-    area = float(facts["area_ha"])
     project_area = max(area, float(facts["project_area_ha"] or p["valuation.project_area"]))
     forest = engine.Forest(
         years=[(day - as_of).days / DAYS_PER_YEAR for day in days],
         project_stocks=stocks,
-        baseline_stocks=[p["ccer.baseline_stock"] * area] * (len(days) + 1),
+        baseline_stocks=p["ccer.baseline_stock"] * area + baseline,
         emissions=[owed] * len(days),
         leakage=p["ccer.leakage_share"] * np.maximum(0.0, stocks[1:] - stocks[0]),
         costs=[p["valuation.verification_cost"] * area / project_area] * len(days),
@@ -360,7 +371,7 @@ def _terms(p: Mapping[str, Any], market_: Mapping[str, Any]) -> engine.Terms:
         price_sigma=float(market_["volatility"]),
         price_reversion=float(market_["reversion"]),
         long_run_price=float(market_["long_run_price"]),
-        turnover_t=p["market.turnover"],
+        turnover_t=_depth(p),
         haircut_reference_discount=p["haircut.reference_discount"],
         haircut_reference_share=p["haircut.reference_share"],
         haircut_exponent=p["haircut.exponent"],
@@ -375,12 +386,19 @@ def _terms(p: Mapping[str, Any], market_: Mapping[str, Any]) -> engine.Terms:
     )
 
 
+def _depth(p: Mapping[str, Any]) -> float:
+    """What a year's market takes in; valuations of before knew the turnover alone. [tCO2e/yr]"""
+    if "market.obliged_emissions" not in p:
+        return float(p["market.turnover"])
+    return float(market_depth(p["market.turnover"], p["programme.quota"], p["market.obliged_emissions"]))
+
+
 def _issued_only(facts: Mapping[str, Any], p: Mapping[str, Any], market_: Mapping[str, Any]) -> dict[str, Any]:
     """What is left where nothing more will be verified: the issued units, worth the same in every draw."""
     worth = issued_value(
         float(facts["issued_t"]),
         float(market_["spot_price"]),
-        p["market.turnover"],
+        _depth(p),
         p["haircut.reference_discount"],
         p["haircut.reference_share"],
         p["haircut.exponent"],
@@ -398,10 +416,29 @@ def live_stock(inputs: Mapping[str, Any]) -> float:
     return float(facts["live_share"]) * float(stand[0])
 
 
-def verified_level(inputs: Mapping[str, Any]) -> float:
-    """Stock that an asset must have grown beyond to be issued anything. [tCO2e]"""
-    facts = inputs["asset"]
-    return start_level(inputs) + float(facts.get("credited_t", 0))
+def verified_level(inputs: Mapping[str, Any], day: date | None = None) -> float:
+    """Stock that an asset must have grown beyond by a day, or by that of its inputs, to be issued anything. [tCO2e]"""
+    facts, on = inputs["asset"], day or date.fromisoformat(inputs["as_of"])
+    (baseline,) = _baseline_growth(facts, inputs["parameters"], [on])
+    return start_level(inputs) + float(facts.get("credited_t", 0)) + float(baseline)
+
+
+def _baseline_growth(facts: Mapping[str, Any], p: Mapping[str, Any], days: list[date]) -> NDArray[np.float64]:
+    """What trees from before the project would have grown without it since growth is counted. [tCO2e]"""
+    cover = _measured(facts).get("baseline_cover")
+    if cover is None:
+        return np.zeros(len(days))
+    # The project begins with the planting.
+    ages = np.array([age_of(facts, day) for day in [*days, date.fromisoformat(facts["verified_on"])]])
+    grown = baseline_tree_growth(
+        ages,
+        float(facts["area_ha"]),
+        float(cover),
+        p["baseline.forest_increment"],
+        carbon_fraction=p["ipcc.carbon_fraction"],
+        **p["artool14.baseline"],
+    )
+    return np.asarray(grown[:-1] - grown[-1])
 
 
 def start_level(inputs: Mapping[str, Any]) -> float:
@@ -435,7 +472,7 @@ def growth_by(inputs: Mapping[str, Any], day: date) -> Growth:
     """What has grown by the end of a monitoring period; what stands no more today has not."""
     facts, p = inputs["asset"], inputs["parameters"]
     stand = stand_stocks(facts, p, [day, date.fromisoformat(inputs["as_of"])])
-    grown = float(facts["live_share"]) * float(stand.min()) - verified_level(inputs)
+    grown = float(facts["live_share"]) * float(stand.min()) - verified_level(inputs, day)
     share = float(p["ccer.leakage_share"])
     bounds, shares = p["uncertainty.discount"]["bounds"], p["uncertainty.discount"]["shares"]
     return Growth(

@@ -282,3 +282,25 @@ def baseline_tree_change(
     cover = fraction("crown cover", crown_cover)
     change = CO2_PER_CARBON * carbon_fraction * forest_increment * (1 + root_ratio) * cover * area_ha
     return np.asarray(np.where(np.asarray(year) <= last_year, change, 0.0))
+
+
+def baseline_tree_growth(
+    years: Numbers,
+    area_ha: Numbers,
+    crown_cover: Numbers,
+    forest_increment: float,
+    root_ratio: float,
+    carbon_fraction: float,
+    last_year: float,
+) -> NDArray[np.float64]:
+    """Eq. (S178): what trees from before the project have grown since it began, (S21) times min(t, last_year). [tCO2e]
+
+    Source: AR-TOOL14 v04.2, yearly change summed.
+
+    >>> [round(float(baseline_tree_growth(t, 10, 0.02, 1.0, 0.25, 0.47, 20)), 3) for t in (0, 10, 30)]
+    [0.0, 4.308, 8.617]
+    """
+    yearly = baseline_tree_change(
+        last_year, area_ha, crown_cover, forest_increment, root_ratio, carbon_fraction, last_year
+    )
+    return np.asarray(yearly * np.minimum(nonnegative("years", years), last_year))

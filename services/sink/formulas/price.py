@@ -151,6 +151,17 @@ def turnover_share(block_t: Numbers, turnover_t: Numbers) -> Numbers:
     return nonnegative("block", block_t) / turnover_t
 
 
+def market_depth(turnover_t: Numbers, cap_share: float, obliged_t: float) -> NDArray[np.float64]:
+    """Eq. (S179): offsets that the market takes in a year, min(T, q·E), E emissions of the obliged. [tCO2e/yr]
+
+    Source: this project; what was traded, and no more than the obliged may surrender under the offset cap.
+
+    >>> [float(market_depth(8_844_100, q, 8e9)) for q in (0.05, 0.001)]
+    [8844100.0, 8000000.0]
+    """
+    return np.minimum(nonnegative("turnover", turnover_t), cap_share * obliged_t)
+
+
 def liquidity_haircut(
     turnover_share: Numbers, reference_discount: float, reference_share: float, exponent: float, cap: float
 ) -> NDArray[np.float64]:

@@ -93,6 +93,11 @@ class MeasurementRequest(Base):
     volume_route = fields.String(load_default=VOLUME_ROUTES[0], validate=validate.OneOf(VOLUME_ROUTES))
     curve = fields.String(load_default="richards", validate=validate.OneOf(CURVES))
     thinnings = fields.List(fields.Nested(ThinningSchema()), load_default=list, validate=validate.Length(max=20))
+    baseline_cover = share(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Share of the ground under trees from before the project; stays until told otherwise"},
+    )
 
 
 def _figure(**more: object) -> Quantity:
