@@ -358,12 +358,12 @@ def _drawn() -> Row:
 
 
 def bad_file(count: int) -> bytes:
-    """A CSV file that the door takes whole with a million rows, none of which can go in."""
+    """A CSV file of which no row can go in; a million of them fill the door."""
     year = clock.today().year
     facts = f"larix_principis:1,2005,85 %,20,{year + 40}-12-01,{year + 20}-12-01"
     ground = "POLYGON ((112.1 39.2, 112.2 39.2, 112.2 39.3, 112.1 39.2))"
     head = "reference,name,county,geometry,species,planted_year,survival,volume_m3_ha,title_until,crediting_until"
-    content = "\r\n".join([head, *(f'P-{n},Plot,youyu,"{ground}",{facts}' for n in range(count))]).encode()
+    content = "\r\n".join([head, *(f'{n},P,youyu,"{ground}",{facts}' for n in range(count))]).encode()
     assert len(content) <= MAX_FILE or count > 1_000_000
     return content
 
