@@ -211,7 +211,7 @@ class Stack:
             # This broker lets every join of a group wait half the session timeout, and a fetch half its wait. A member
             # that was taken for dead too soon joins again, and the inbox drops what comes twice.
             "HEARTWOOD_KAFKA_SESSION_TIMEOUT_MS": "2000",
-            "HEARTWOOD_KAFKA_FETCH_WAIT_MS": "60",
+            "HEARTWOOD_KAFKA_FETCH_WAIT_MS": "120",
             "HEARTWOOD_JWKS": str(self.issuer.jwks),
             "HEARTWOOD_HOST": HOST,
             "HEARTWOOD_PORT": str(self.port(service)),

@@ -195,7 +195,7 @@ class Worker:
 
     def _jobs(self) -> None:
         if self.door.jobs:
-            self._repeat(lambda: jobs.run_step(self.sessions, self.door.jobs), 0.1)
+            self._repeat(lambda: jobs.run_step(self.sessions, self.door.jobs), 0.5)
 
     def _upkeep(self) -> None:
         """Keep the promise of how long answers are kept."""

@@ -136,9 +136,9 @@ def place() -> Iterator[Path]:
     eventually(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists(), 20)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """One durable stack for all stories; it ends with them, for even an idle one keeps a core half busy."""
+    """One durable stack for a file of stories; it ends with them, for even an idle one keeps a core half busy."""
     folder = Path(tempfile.mkdtemp(prefix="hw-"))
     with running(Stack(folder, free_base(), durable=True)) as made:
         yield made
