@@ -54,6 +54,10 @@ def set_limit(session: Session, given: Mapping[str, Any], maker: str) -> Aggrega
     if (kind == "zone") != (outline is not None):
         raise InvalidError("a zone, and nothing else, has an outline", errors=[_at("/outline", "Of a zone only.")])
     if outline is not None:
+        if any(abs(latitude) > 90 for _, latitude in outline):
+            raise InvalidError(
+                "an outline lies beyond a pole", errors=[_at("/outline", "A latitude is a value from -90 to 90.")]
+            )
         zone = shapely.Polygon(outline)
         if not zone.is_valid or zone.area == 0:
             raise InvalidError("this outline is no area", errors=[_at("/outline", "Crosses itself, or has no area.")])

@@ -1,5 +1,7 @@
 """Aggregates: limits, and what stands against them."""
 
+from typing import Any
+
 from marshmallow import fields, validate
 
 from shared.fields import Base, Coordinate, Moment, Money, Quantity, Text, Versioned
@@ -7,14 +9,9 @@ from shared.fields import Base, Coordinate, Moment, Money, Quantity, Text, Versi
 KINDS = ("ring", "zone", "bank", "guarantor")
 
 
-def _corner() -> fields.Tuple:
-    return fields.Tuple(
-        (
-            Coordinate(required=True, validate=validate.Range(-180, 180)),
-            Coordinate(required=True, validate=validate.Range(-90, 90)),
-        ),
-        metadata={"minItems": 2, "maxItems": 2, "items": {"type": "number"}},
-    )
+def _corner() -> fields.List[Any]:
+    # A document says what all parts of a list have in common; that a latitude ends at 90 the action says.
+    return fields.List(Coordinate(required=True, validate=validate.Range(-180, 180)), validate=validate.Length(equal=2))
 
 
 class AggregateLimitRequest(Base):
