@@ -37,6 +37,7 @@ HANDLERS: Mapping[type[Event], Handler | Batched] = {
     insurance.CoverRefused: legs.remember_cover_refusal,
     insurance.PolicyBound: legs.remember_policy,
     insurance.PolicyEndorsed: legs.remember_endorsement,
+    insurance.PolicyReinstated: legs.remember_reinstatement,
     insurance.PolicyBreached: legs.remember_breach,
     insurance.PolicyLapsed: legs.remember_lapse,
     insurance.ClaimPaid: servicing.receive_claim,

@@ -211,6 +211,15 @@ class Story:
         }
         return insurance.PolicyEndorsed(**values | more)
 
+    def reinstated(self, again: Any) -> insurance.PolicyReinstated:
+        return insurance.PolicyReinstated(
+            **self._insured(),
+            policy_id=self.policy_id,
+            asset_id=self.asset,
+            reinstated=money(again),
+            premium=money(500),
+        )
+
     def breached(self, clause: Any = "simple") -> insurance.PolicyBreached:
         return insurance.PolicyBreached(
             **self._insured(), policy_id=self.policy_id, clause=clause, reason="the firebreaks are overgrown"

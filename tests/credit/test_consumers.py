@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -360,6 +361,27 @@ def test_a_broken_policy_warns_where_the_bank_is_still_paid_and_calls_the_margin
     covenants = body(story.officer.get(f"/v1/loans/{story.loan_id}/covenants"))["items"]
     assert {one["covenant"]: one["verdict"] for one in covenants}["insurance"] == "broken"
     assert warned() == ["cover_lost"]
+
+
+def test_what_claims_took_of_the_sum_is_missing_until_it_is_insured_again(story: Story) -> None:
+    def missing() -> list[Any]:
+        items = body(story.officer.get("/v1/warnings"))["items"]
+        return [one["at_risk"] for one in items if [why["code"] for why in one["grounds"]] == ["cover_reduced"]]
+
+    story.to("performing")
+    # 1,200,000 insured; the owner was paid 500,000 of it, so the million owed is 300,000 short of cover.
+    paid = story.claim_paid(500_000)
+    story.tell(replace(paid, to_bank=money(0), to_owner=paid.total), copies=2)
+    assert (story.loan()["cover"]["claimed"], missing()) == (amount(500_000), [amount(300_000)])
+    tests = len(body(story.officer.get(f"/v1/loans/{story.loan_id}/covenants"))["tests"])
+    story.tell(story.reinstated(400_000), copies=2)
+    assert (story.loan()["cover"]["claimed"], missing()) == (amount(100_000), [])
+    # Of another policy, or of one that ended, it is no news.
+    story.tell(replace(story.reinstated(100_000), policy_id=uuid4()))
+    covenants = body(story.officer.get(f"/v1/loans/{story.loan_id}/covenants"))["tests"]
+    assert (len(covenants), covenants[0]["cause"], covenants[0]["verdict"]) == (tests + 1, "cover", "kept")
+    story.tell(story.lapsed(), story.reinstated(100_000))
+    assert story.loan()["cover"]["claimed"] == amount(100_000)
 
 
 def test_pledges_follow_the_register_to_the_end(story: Story) -> None:

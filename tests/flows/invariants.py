@@ -244,11 +244,11 @@ def claims_are_paid_once_and_within_the_policy(b: Books) -> Iterator[str]:
     for policy in b.rows("insurance", "policies"):
         mine = claims[policy.id]
         total = _sum(claim.payable for claim in mine)
-        if total > policy.sum_insured or total != policy.claimed:
+        if total > policy.sum_insured + policy.reinstated or total != policy.claimed:
             yield f"policy of loan {policy.loan_id}: claims {total}, booked {policy.claimed} of {policy.sum_insured}"
         for asset in assets[policy.id]:
             booked = _sum(claim.payable for claim in mine if claim.asset_id == asset.asset_id)
-            if booked != asset.claimed or booked > asset.sum_insured:
+            if booked != asset.claimed or booked > asset.sum_insured + asset.reinstated:
                 yield f"policy of loan {policy.loan_id}: claims {booked} on a forest, booked {asset.claimed}"
         for pair, number in Counter((claim.reversal_id, claim.asset_id) for claim in mine).items():
             if number > 1:
@@ -471,6 +471,7 @@ def credit_knows_its_legs(b: Books) -> Iterator[str]:
             yield f"loan {asset.loan_id}: credit takes the pledge for {asset.pledge_state}, it is {state}"
     covers = {row.loan_id: row for row in b.rows("insurance", "covers")}
     policies = {row.loan_id: row for row in b.rows("insurance", "policies")}
+    claims = b.by("insurance", "claims", "policy_id")
     for mine in b.rows("credit", "loan_covers"):
         cover, policy = covers.get(mine.loan_id), policies.get(mine.loan_id)
         if policy:
@@ -482,6 +483,10 @@ def credit_knows_its_legs(b: Books) -> Iterator[str]:
             allowed = {"none"}
         if mine.state not in allowed:
             yield f"loan {mine.loan_id}: credit takes the cover for {mine.state}, it is {sorted(allowed)}"
+        if policy and policy.state == "in_force":
+            used = _sum(c.to_bank + c.to_owner for c in claims[policy.id] if c.state == "paid") - policy.reinstated
+            if mine.claimed != used:
+                yield f"loan {mine.loan_id}: credit takes {mine.claimed} of the sum insured for used, it is {used}"
     guarantees = {row.loan_id: row for row in b.rows("guarantee", "guarantees")}
     paid = {row.loan_id for row in b.rows("guarantee", "calls") if row.state == "paid"}
     for mine in b.rows("credit", "loan_guarantees"):

@@ -186,6 +186,29 @@ def test_a_fire_pays_the_bank_first_and_lowers_the_balance(people: People, town:
     assert town.dead_letters() == {}
 
 
+def test_a_sum_that_a_claim_used_is_insured_again_once_the_forest_is_worth_it(people: People, town: Town) -> None:
+    loan_id = people.lend(people.assets[0])
+    fire = {
+        "peril": "fire",
+        "occurred_on": clock.today().isoformat(),
+        "event_area_ha": "500.0000",
+        "assets": [{"asset_id": people.assets[0], "severity": "0.1"}],
+    }
+    body(people.bureau().post("/v1/reversals", fire), 201)
+    town.pump()
+    (claim,) = people.pay_claims()
+    town.pump()
+    assert people.loan(loan_id)["cover"]["claimed"] == claim["payable"]
+    _set_price(people, town, "90.00")
+    (policy,) = body(people.insurer().get("/v1/policies"))["items"]
+    again = f"/v1/policies/{policy['id']}/reinstatement"
+    body(people.insurer().post(again, {"asset_id": people.assets[0]}, If_Match=f'"v{policy["version"]}"'))
+    town.pump()
+    loan = people.loan(loan_id)
+    assert (loan["state"], loan["cover"]["claimed"]) == ("performing", money("0.00"))
+    assert town.dead_letters() == {}
+
+
 def test_default_call_enforcement_recovery_and_closing_conserve_every_fen(people: People, town: Town) -> None:
     loan_id = people.lend(people.assets[0])
     people.on(loan_id, "default", {"ground": "overdue", "comment": "ninety days"})

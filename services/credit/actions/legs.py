@@ -36,6 +36,7 @@ from shared.events.insurance import (
     PolicyBreached,
     PolicyEndorsed,
     PolicyLapsed,
+    PolicyReinstated,
 )
 from shared.events.parts import Reason
 from shared.events.sink import (
@@ -117,6 +118,7 @@ def remember_policy(session: Session, event: PolicyBound) -> None:
     cover = loan.cover
     cover.state, cover.policy_id, cover.cover_id = "bound", event.policy_id, event.cover_id
     cover.sum_insured, cover.inception, cover.expiry = event.sum_insured, event.inception, event.expiry
+    cover.claimed = Decimal(0)
     note(session, loan, "policy_bound", policy=str(event.policy_id))
     _put_together(session, loan)
     if loan.state in LIVE:
@@ -131,6 +133,17 @@ def remember_endorsement(session: Session, event: PolicyEndorsed) -> None:
     cover = loan.cover
     cover.sum_insured, cover.annual_premium, cover.expiry = event.sum_insured, event.annual_premium, event.expiry
     note(session, loan, "policy_endorsed", policy=str(event.policy_id), kind=event.kind, sum=str(event.sum_insured))
+    if loan.state in LIVE:
+        watching.retest(session, loan, "cover")
+
+
+def remember_reinstatement(session: Session, event: PolicyReinstated) -> None:
+    """Keep that what claims took of the sum is insured again: a warning of what was missing ends with it."""
+    loan = _insured(session, event)
+    if loan is None or loan.cover.policy_id != event.policy_id or loan.cover.state not in COVERING:
+        return
+    loan.cover.claimed = max(loan.cover.claimed - event.reinstated, Decimal(0))
+    note(session, loan, "policy_reinstated", policy=str(event.policy_id), sum=str(event.reinstated))
     if loan.state in LIVE:
         watching.retest(session, loan, "cover")
 

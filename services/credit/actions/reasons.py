@@ -298,8 +298,8 @@ _WARNINGS = {
         "the owner broke the policy; only the lender's clause still has the bank paid",
     ),
     "cover_reduced": (
-        "保额已减,低于签约保额与贷款余额",
-        "the sum insured was lowered: below the sum agreed and below the balance",
+        "有效保额低于签约保额与贷款余额:保额已减,或已被赔款占用",
+        "what is still insured is below the sum agreed and below the balance: lowered, or used by claims",
     ),
     "cover_ending": ("保险即将到期", "the insurance is about to end"),
     "past_due": ("已有逾期", "an instalment is past due"),

@@ -101,12 +101,19 @@ def repay(session: Session, loan_id: UUID, amount: Decimal) -> Loan:
 
 
 def receive_claim(session: Session, event: ClaimPaid) -> None:
-    """Take what the insurer paid to the bank: on a live loan it repays principal, after default it is a recovery."""
+    """Take what the insurer paid to the bank: on a live loan it repays principal, after default it is a recovery.
+
+    Whoever was paid, the policy covers so much less until that is insured again.
+    """
     loan = locked_loan(session, event.loan_id)
     if loan is None or loan.insurer != event.insurer:
         log.warning("a claim on no loan of ours", loan=str(event.loan_id), claim=str(event.claim_id))
         return
-    if event.to_bank <= NOTHING or payment_of(session, loan.id, event.claim_id) is not None:
+    if payment_of(session, loan.id, event.claim_id) is not None:
+        return
+    if loan.cover.policy_id == event.policy_id:
+        loan.cover.claimed += event.total
+    if event.to_bank <= NOTHING:
         return
     if loan.state in LIVE:
         accrue(session, loan, clock.today())

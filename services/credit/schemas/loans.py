@@ -169,6 +169,7 @@ class CoverResponse(Base):
     cover_id = fields.UUID(required=True, allow_none=True)
     policy_id = fields.UUID(required=True, allow_none=True)
     sum_insured = money(required=True)
+    claimed = money(required=True)
     annual_premium = money(required=True)
     owner_premium = money(required=True)
     deductible = rate(required=True)

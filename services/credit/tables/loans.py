@@ -244,6 +244,7 @@ class LoanCover(Base):
         CheckConstraint(
             "state NOT IN ('bound', 'breached', 'void', 'lapsed') OR policy_id IS NOT NULL", name="policy_id"
         ),
+        CheckConstraint("claimed >= 0", name="claimed"),
     )
 
     loan_id: Mapped[UUID] = mapped_column(ForeignKey("loans.id"), primary_key=True)
@@ -252,6 +253,8 @@ class LoanCover(Base):
     cover_id: Mapped[UUID | None]
     policy_id: Mapped[UUID | None]
     sum_insured: Mapped[MoneyColumn | None]
+    #: What claims took of the sum and is not insured again.
+    claimed: Mapped[MoneyColumn] = mapped_column(default=Decimal(0))
     annual_premium: Mapped[MoneyColumn | None]
     owner_premium: Mapped[MoneyColumn | None]
     deductible: Mapped[RateColumn | None]
@@ -428,9 +431,9 @@ def book(session: Session, loan: Loan, group: Sequence[UUID]) -> tuple[Decimal, 
 
 
 def missing_covers(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Of loans whose policy insures less than was agreed and than is owed: how much is missing. [fen]"""
+    """Of loans whose policy still insures less than was agreed and than is owed: how much is missing. [fen]"""
     agreed = Loan.offer["cover"]["sum_insured"].astext.cast(Numeric)
-    missing = func.least(agreed, Loan.balance) - LoanCover.sum_insured
+    missing = func.least(agreed, Loan.balance) - (LoanCover.sum_insured - LoanCover.claimed)
     found = (
         select(Loan.id, cast(missing * 100, BigInteger).label("missing"))
         .join(LoanCover, LoanCover.loan_id == Loan.id)
