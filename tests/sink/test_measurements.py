@@ -503,6 +503,13 @@ def test_what_trees_from_before_the_project_grow_is_nobodys_removal(sink_db: Dat
     with sealed(sink_db.sessions, BUREAU) as session:
         assert reproduce(session, row.id).reproduced
 
+    # A survey that finds none of them takes the earlier finding back.
+    with clock.travelled(timedelta(days=1)):
+        measure(sink_db, sealed, asset, survey(asset, *volumes("21", "22", "23"), baseline_cover=Decimal(0)))
+        given, without = (json.loads(value(sink_db, sealed, asset).inputs) for _ in range(2))
+        assert Decimal(without["asset"]["measured"].pop("baseline_cover")) == 0
+        assert growth_by(given, clock.today()).removal == growth_by(without, clock.today()).removal
+
 
 def test_what_was_issued_is_not_issued_again_by_a_lower_measurement(
     sink_db: Database, sealed: Any, bureau: Client

@@ -123,6 +123,23 @@ def test_a_block_of_issued_units_is_worth_less_by_the_tonne_than_a_few() -> None
 # -- issued units in the register -------------------------------------------------------------------------------------
 
 
+def test_the_market_takes_no_more_than_the_obliged_may_surrender(sink_db: Database, sealed: Any) -> None:
+    """(S179): where q·E is below what was traded it is the depth, and the block is worth less."""
+    (asset,) = forests(sink_db, sealed)
+    with sealed(sink_db.sessions, BUREAU) as session:
+        given_ = json.loads(request_valuation(session, asset.id).inputs)
+    p = given_["parameters"]
+
+    def priced(**changes: Any) -> tuple[float, ...]:
+        found = derive({**given_, "parameters": {**p, **changes}})
+        return tuple(found[name] for name in ("pv_p05", "pv_mean", "pv_p95"))
+
+    least = 0.01 * p["market.turnover"]
+    capped = priced(**{"market.obliged_emissions": least / p["programme.quota"]})
+    assert capped == priced(**{"market.turnover": least})
+    assert all(fewer < more for fewer, more in zip(capped, priced(), strict=True))
+
+
 def issued(database: Database, sealed: Any, tonnes: str = "100", **changes: Any) -> Asset:
     (asset,) = forests(database, sealed, crediting_from=years_from_today(-3), **changes)
     with sealed(database.sessions, BUREAU) as session:
