@@ -4,6 +4,9 @@ Whatever the broker does (twice, late, out of order, from the beginning again), 
 is the next one of its aggregate. A lower number has been applied: a duplicate. A higher one waits in `inbox_parked`
 until the gap is filled. The position to go on from is kept in the same transaction.
 
+A lower number under an id that is newer than all that were dealt with is no duplicate: its sender was restored to an
+earlier moment and deals its numbers again. It is contested, and becomes a dead letter for a person to judge.
+
 A refused event becomes a dead letter and its successors go on. Behind one that cannot be read they wait: it may be of
 a version that this program does not know yet, and `replay` fills the gap once it does.
 """
@@ -90,6 +93,8 @@ class InboxSequence(Plumbing):
     topic: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger)
+    #: The greatest id among those dealt with; ids rise with time. Unknown where nothing came since it is kept.
+    newest: Mapped[UUID | None]
 
 
 class InboxParked(Plumbing):
@@ -189,6 +194,25 @@ class UndecodableError(ValueError):
     """The record is no event of a declared type."""
 
 
+class Reached(NamedTuple):
+    """How far an aggregate has come: its last number, and the greatest id of an event that was dealt with."""
+
+    last: int
+    newest: UUID | None
+
+    def by(self, envelope: Envelope) -> "Reached":
+        """Having dealt with one more event; never backwards."""
+        return Reached(max(self.last, envelope.sequence), max(self.newest or envelope.id, envelope.id))
+
+    def contests(self, event_id: UUID) -> bool:
+        """Whether an event that comes under a number dealt with before was never seen here.
+
+        Everything dealt with is no newer than the newest. What is newer was made after it, by a sender that has
+        forgotten that it dealt this number already.
+        """
+        return self.newest is not None and event_id > self.newest
+
+
 class Waiting(NamedTuple):
     """A parked event, as the batch that may free it holds it."""
 
@@ -251,12 +275,17 @@ def receive_waiting(
     found = 0
     while True:
         with sessions.begin() as session:
-            session.execute(
+            overtaken = session.execute(
                 text(
                     "DELETE FROM inbox_parked p USING inbox_sequences s"
                     " WHERE p.topic = s.topic AND p.key = s.key AND p.sequence <= s.last"
+                    " RETURNING p.event_id, p.record, s.last, s.newest"
                 )
-            )
+            ).all()
+            known = _known(session, [one.event_id for one in overtaken])
+            for one in overtaken:
+                if one.event_id not in known and Reached(one.last, one.newest).contests(one.event_id):
+                    consumer.counts[_contest(session, Record.from_json(one.record))] += 1
             due = session.execute(
                 select(InboxParked.event_id, InboxParked.record)
                 .join(
@@ -303,9 +332,10 @@ def _receive_one(
         envelope, _ = read(record)
         aggregate = (record.topic, envelope.subject)
         # Another consumer of the group may have succeeded in the meantime.
-        late = _lock_sequences(session, {aggregate})[aggregate] >= envelope.sequence
+        reached = _lock_sequences(session, {aggregate})[aggregate]
+        late = reached.last >= envelope.sequence and not reached.contests(envelope.id)
         outcome = "duplicates" if late else _bury(session, record, reason)
-        _advance(session, {aggregate: envelope.sequence})
+        _advance(session, {aggregate: reached.by(envelope)})
         _move(session, [record], cluster_id)
     consumer.counts[outcome] += 1
 
@@ -329,9 +359,9 @@ def _apply(
             continue
         readable.append((record, envelope, event))
 
-    last = _lock_sequences(session, {(record.topic, envelope.subject) for record, envelope, _ in readable})
-    before = dict(last)
-    parked = {} if alone else _parked(session, last)
+    reached = _lock_sequences(session, {(record.topic, envelope.subject) for record, envelope, _ in readable})
+    before = dict(reached)
+    parked = {} if alone else _parked(session, reached)
     known = _known(session, [e.id for _, e, _ in readable] + [r.id for rows in parked.values() for r in rows.values()])
     done: list[dict[str, Any]] = []
     run = _Run(session, consumer, done, counts)
@@ -343,24 +373,28 @@ def _apply(
         else:
             run.take(Incoming(envelope, event))
             known.add(envelope.id)
-        last[event.TOPIC, envelope.subject] = envelope.sequence
+        aggregate = (event.TOPIC, envelope.subject)
+        reached[aggregate] = reached[aggregate].by(envelope)
 
     for record, envelope, event in readable:
         aggregate = (record.topic, envelope.subject)
-        if envelope.sequence <= last[aggregate]:
-            counts["duplicates"] += 1
-        elif envelope.sequence > last[aggregate] + 1:
-            counts["parked"] += _park(session, record, envelope)
-            parked.setdefault(aggregate, {})[envelope.sequence] = Waiting(envelope.id, record)
+        at = reached[aggregate]
+        if envelope.sequence <= at.last:
+            contested = envelope.id not in known and at.contests(envelope.id)
+            counts[_contest(session, record) if contested else "duplicates"] += 1
+        elif envelope.sequence > at.last + 1:
+            counts[outcome := _park(session, record, envelope)] += 1
+            if outcome == "parked":
+                parked.setdefault(aggregate, {})[envelope.sequence] = Waiting(envelope.id, record)
         else:
             take(envelope, event)
-            while (waiting := parked.get(aggregate, {}).pop(last[aggregate] + 1, None)) is not None:
+            while (waiting := parked.get(aggregate, {}).pop(reached[aggregate].last + 1, None)) is not None:
                 take(*read(waiting.record))
                 session.execute(delete(InboxParked).where(InboxParked.event_id == waiting.id))
     run.end()
     if done:
         session.execute(_APPLIED, done)
-    _advance(session, {aggregate: number for aggregate, number in last.items() if number != before[aggregate]})
+    _advance(session, {aggregate: at for aggregate, at in reached.items() if at != before[aggregate]})
     _move(session, records, cluster_id)
     audit.seal(session)
     return counts
@@ -421,8 +455,8 @@ class _Run:
         ]
 
 
-def _lock_sequences(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """Lock the aggregates' rows, in one order everywhere, and read the last numbers."""
+def _lock_sequences(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Reached]:
+    """Lock the aggregates' rows, in one order everywhere, and read how far they have come."""
     wanted = sorted(aggregates)
     if not wanted:
         return {}
@@ -437,13 +471,13 @@ def _lock_sequences(session: Session, aggregates: Iterable[tuple[str, str]]) -> 
     )
     rows = session.execute(
         text(
-            "SELECT s.topic, s.key, s.last FROM inbox_sequences s"
+            "SELECT s.topic, s.key, s.last, s.newest FROM inbox_sequences s"
             " JOIN unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS a(t, k) ON s.topic = a.t AND s.key = a.k"
             " ORDER BY s.topic, s.key FOR UPDATE OF s"
         ),
         {"topics": topics, "keys": keys},
     )
-    return {(topic, key): last for topic, key, last in rows}
+    return {(topic, key): Reached(last, newest) for topic, key, last, newest in rows}
 
 
 def _parked(session: Session, aggregates: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[int, Waiting]]:
@@ -463,7 +497,8 @@ def _known(session: Session, ids: Sequence[UUID]) -> set[UUID]:
     return set(session.scalars(text("SELECT event_id FROM inbox WHERE event_id = ANY(:ids)"), {"ids": list(ids)}))
 
 
-def _park(session: Session, record: Record, envelope: Envelope) -> int:
+def _park(session: Session, record: Record, envelope: Envelope) -> str:
+    """Let an event wait; the outcome to count. Another one may wait under its number."""
     parked = session.execute(
         insert(InboxParked)
         .values(
@@ -476,22 +511,31 @@ def _park(session: Session, record: Record, envelope: Envelope) -> int:
         )
         .on_conflict_do_nothing()
         .returning(InboxParked.event_id)
-    )
-    return len(parked.all())
+    ).all()
+    if parked:
+        return "parked"
+    waits = session.get(InboxParked, envelope.id) is not None
+    return "duplicates" if waits else _contest(session, record)
 
 
-def _advance(session: Session, numbers: Mapping[tuple[str, str], int]) -> None:
+def _advance(session: Session, reached: Mapping[tuple[str, str], Reached]) -> None:
     """Note how far each aggregate has come; never backwards."""
-    if not numbers:
+    if not reached:
         return
-    wanted = sorted(numbers)
+    wanted = sorted(reached)
     session.execute(
         text(
-            "INSERT INTO inbox_sequences AS s (topic, key, last)"
-            " SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:numbers AS bigint[]))"
-            " ON CONFLICT (topic, key) DO UPDATE SET last = greatest(s.last, excluded.last)"
+            "INSERT INTO inbox_sequences AS s (topic, key, last, newest) SELECT * FROM unnest("
+            "CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:numbers AS bigint[]), CAST(:ids AS uuid[]))"
+            " ON CONFLICT (topic, key) DO UPDATE"
+            " SET last = greatest(s.last, excluded.last), newest = greatest(s.newest, excluded.newest)"
         ),
-        {"topics": [t for t, _ in wanted], "keys": [k for _, k in wanted], "numbers": [numbers[a] for a in wanted]},
+        {
+            "topics": [t for t, _ in wanted],
+            "keys": [k for _, k in wanted],
+            "numbers": [reached[a].last for a in wanted],
+            "ids": [reached[a].newest for a in wanted],
+        },
     )
 
 
@@ -551,12 +595,12 @@ def _adopt(session: Session, consumer: Consumer, records: Sequence[Record]) -> i
         except UndecodableError as error:
             # Its original is on the event topic, and becomes a dead letter there.
             log.warning("not adopted", topic=record.topic, offset=record.offset, reason=str(error))
-    last = _lock_sequences(session, {(event.TOPIC, envelope.subject) for envelope, event in readable})
+    reached = _lock_sequences(session, {(event.TOPIC, envelope.subject) for envelope, event in readable})
     known = _known(session, [envelope.id for envelope, _ in readable])
     done: list[dict[str, Any]] = []
     run = _Run(session, consumer, done, consumer.counts)
     for envelope, event in readable:
-        if envelope.id not in known and envelope.sequence > last[event.TOPIC, envelope.subject]:
+        if envelope.id not in known and envelope.sequence > reached[event.TOPIC, envelope.subject].last:
             run.take(Incoming(envelope, event))
     run.end()
     if done:
@@ -597,6 +641,17 @@ def _bury(session: Session, record: Record, reason: str) -> str:
     return "dead"
 
 
+def _contest(session: Session, record: Record) -> str:
+    """Keep an event whose number was dealt with under another id; the outcome to count."""
+    kept = _bury(
+        session,
+        record,
+        "its number was dealt with before, under an earlier id: its sender has forgotten that it dealt it, as after a"
+        " restore to an earlier moment",
+    )
+    return "contested" if kept == "dead" else kept
+
+
 def dead_letters(session: Session, limit: int = 100) -> Sequence[DeadLetter]:
     """The latest dead letters that were not replayed."""
     return session.scalars(
@@ -627,10 +682,10 @@ def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
     except UndecodableError as error:
         raise RefusalError(f"still unreadable: {error}") from None
     aggregate = (record.topic, envelope.subject)
-    last = _lock_sequences(session, {aggregate})[aggregate]
-    if envelope.sequence > last + 1:
+    reached = _lock_sequences(session, {aggregate})[aggregate]
+    if envelope.sequence > reached.last + 1:
         raise RefusalError(
-            f"number {last + 1} of {envelope.subject} comes first; this one is number {envelope.sequence}"
+            f"number {reached.last + 1} of {envelope.subject} comes first; this one is number {envelope.sequence}"
         )
     if session.get(Inbox, envelope.id) is not None:
         outcome = "applied before"
@@ -641,7 +696,7 @@ def replay(session: Session, consumer: Consumer, letter_id: UUID) -> str:
         run.end()
         if done:
             session.execute(_APPLIED, done)
-        _advance(session, {aggregate: envelope.sequence})
+        _advance(session, {aggregate: reached.by(envelope)})
         outcome = "applied" if done else "nothing to do"
     letter.replayed_at = clock.now()
     audit.seal(session)

@@ -49,7 +49,7 @@ def inbox_without_numbers(patch: pytest.MonkeyPatch) -> None:
             run = inbox._Run(session, consumer, done, Counter())
             run.take(inbox.Incoming(envelope, event))
             run.end()
-            inbox._advance(session, {(record.topic, envelope.subject): envelope.sequence})
+            inbox._advance(session, {(record.topic, envelope.subject): inbox.Reached(envelope.sequence, envelope.id)})
         if done:
             session.execute(insert(inbox.Inbox).on_conflict_do_nothing(), done)
         audit.seal(session)

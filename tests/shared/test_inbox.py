@@ -1,5 +1,6 @@
 """The inbox where events wait for each other, are refused, replayed, or come under a wrong name."""
 
+from collections import Counter
 from typing import Any
 from uuid import uuid4
 
@@ -103,6 +104,46 @@ def test_a_waiting_event_that_can_no_longer_be_read_becomes_a_dead_letter(credit
     assert applied(credit_db) == []
 
 
+def test_a_number_that_is_dealt_a_second_time_is_no_duplicate(credit_db: Database) -> None:
+    """A sender restored to an earlier moment numbers new events as it had numbered others before."""
+    loan, consumer = uuid4(), listening()
+    skipped = LoanExpired(loan_id=loan, bank=BANK, insurer="i", guarantor="g", deadline="offer")
+
+    def receive(*records: inbox.Record) -> Counter[str]:
+        consumer.counts.clear()
+        inbox.receive(credit_db.worker_sessions, consumer, records, "one")
+        return Counter(consumer.counts)
+
+    # Made in another order than numbered, as by two transactions at once: ids alone would mislead.
+    third, first = (record(withdrawn(loan, str(n)), n) for n in (3, 1))
+    second = record(skipped, 2)
+    assert receive(first, second, third) == {"applied": 2, "skipped": 1}
+    assert receive(first, second, third) == {"duplicates": 3}
+    again = [record(withdrawn(loan, f"{n} again"), n) for n in (2, 3)]
+    assert receive(*again) == {"contested": 2}
+    assert receive(first, second, third, *again) == {"duplicates": 5}
+    assert receive(record(withdrawn(loan, "4"), 4)) == {"applied": 1}
+    assert applied(credit_db) == [1, 3, 4]
+    # Two wait under one number; and one waits under a number that another one has by then.
+    waiting, other, sixth, fifth = (record(withdrawn(loan, str(n)), n) for n in (6, 6, 5, 5))
+    assert receive(waiting, other, waiting) == {"parked": 1, "contested": 1, "duplicates": 1}
+    with credit_db.worker_sessions.begin() as session:
+        session.execute(text("UPDATE inbox_sequences SET last = 6"))
+    assert inbox.receive_waiting(credit_db.worker_sessions, consumer) == 0
+    assert consumer.counts["contested"] == 2
+    assert receive(sixth, fifth) == {"contested": 2}
+    with credit_db.worker_sessions() as session:
+        letters = inbox.dead_letters(session)
+        assert len(letters) == 6
+        assert all("restore to an earlier moment" in letter.reason for letter in letters)
+    # It is for a person to say which of them are to have their effect.
+    for letter in reversed(letters[-2:]):
+        with credit_db.worker_sessions.begin() as session:
+            assert inbox.replay(session, consumer, letter.id) == "applied"
+    assert receive(*again) == {"duplicates": 2}
+    assert applied(credit_db) == [1, 2, 3, 3, 4]
+
+
 def test_a_wait_that_is_cut_short_makes_no_dead_letter(credit_db: Database) -> None:
     class Cut(Exception):
         pass
@@ -154,9 +195,8 @@ def test_events_that_follow_each_other_for_one_tenant_are_given_together(credit_
         record(withdrawn(second, "e"), 3),
         record(stranger, 1),
         record(withdrawn(first, "between"), 3),
-        record(withdrawn(first, "a"), 1),
     ]
-    inbox.receive(credit_db.worker_sessions, consumer, records, "one")
+    inbox.receive(credit_db.worker_sessions, consumer, [*records, records[0]], "one")
     assert given == [["a", "b", "c"], ["offer"], ["e"], ["f"], ["between", "d"]]
     assert consumer.counts["applied"] == 8
     assert consumer.counts["duplicates"] == 1
