@@ -194,6 +194,11 @@ class Text(fields.String):
 _MOST = Decimal("999999999999.99")
 
 
+def _below_zero(value: Any) -> bool:
+    """Whether something was meant as a number below zero: its sign is what is wrong with it, not its spelling."""
+    return isinstance(value, str) and re.fullmatch(r"-[0-9]{1,15}(\.[0-9]+)?", value, re.ASCII) is not None
+
+
 class Amount(fields.Field[Decimal]):
     """An amount of money: a string with at most two decimals, never a number."""
 
@@ -209,6 +214,8 @@ class Amount(fields.Field[Decimal]):
         try:
             read = money.amount(value)
         except ValueError:
+            if _below_zero(value):
+                raise ValidationError("An amount is never negative.") from None
             raise ValidationError('An amount is a string such as "1000.00", with at most two decimals.') from None
         if not self.minimum <= read <= self.maximum:
             raise ValidationError(f"An amount from {self.minimum} to {self.maximum} is expected.")
@@ -274,10 +281,14 @@ class Quantity(fields.Field[Decimal]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
         if not isinstance(value, str) or not self.shape.fullmatch(value):
+            if _below_zero(value):
+                raise ValidationError("A value that is not negative is expected.")
             raise ValidationError(f"A decimal string with at most {self.places} decimals is expected.")
         read = Decimal(value)
         if (self.minimum is not None and read < self.minimum) or (self.maximum is not None and read > self.maximum):
-            raise ValidationError(f"A value from {self.minimum} to {self.maximum} is expected.")
+            bounds = ((" of at least {}", self.minimum), (" of at most {}", self.maximum))
+            told = " and".join(words.format(bound) for words, bound in bounds if bound is not None)
+            raise ValidationError(f"A value{told} is expected.")
         return read or abs(read)  # "-0" is zero
 
 

@@ -66,6 +66,8 @@ def test_a_project_passes_its_five_states_in_order_and_its_units_wait_for_the_fo
     units |= {"vintage_to": today.isoformat(), "tonnes": "9"}
     assert body(minted(sink_db, units), 409)["type"].endswith("/project-state")
     given = {"name": "Windbreaks", "portal_id": "A-77", "asset_ids": [str(asset.id)], "evidence": "portal notice"}
+    shown = {"project_type": "N0101", "proponent": "示范林业合作社", "province": "山西省"}
+    given |= shown
     project = body(bureau.post("/v1/projects", given | {"taken_on": today.isoformat()}), 201)
     assert (project["state"], project["portal_state"], project["portal_id"]) == ("notice", 1, "A-77")
     path, period = f"/v1/projects/{project['id']}/steps", {"vintage_from": start.isoformat(), "vintage_to": str(today)}
@@ -87,6 +89,9 @@ def test_a_project_passes_its_five_states_in_order_and_its_units_wait_for_the_fo
     assert bureau.post(path, step("issued"), If_Match='"v1"').status_code == 412
     body(minted(sink_db, units), 201)
     project = body(bureau.get(f"/v1/projects/{project['id']}"))
+    assert shown.items() <= project.items()
+    listed = {state: body(bureau.get("/v1/projects", state=state))["items"] for state in ("notice", "issued")}
+    assert listed == {"notice": [], "issued": [project]}
     assert [one["state"] for one in project["steps"]] == [
         "notice", "registered", "reductions_notice", "reductions_registered", "issued",
     ]  # fmt: skip

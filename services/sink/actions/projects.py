@@ -37,6 +37,9 @@ def enter_project(
     taken_on: date,
     evidence: str,
     portal_id: str | None = None,
+    project_type: str | None = None,
+    proponent: str | None = None,
+    province: str | None = None,
     expected_tonnes_per_year: Decimal | None = None,
 ) -> Project:
     """Enter a project that is in public notice, with the forests it is made of."""
@@ -60,6 +63,9 @@ def enter_project(
         portal_id=portal_id,
         name=name,
         methodology=methodology,
+        project_type=project_type,
+        proponent=proponent,
+        province=province,
         expected_tonnes_per_year=expected_tonnes_per_year,
         state=STATES[0],
         round=0,

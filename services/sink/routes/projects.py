@@ -7,10 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.sink.actions import projects
-from services.sink.schemas.units import ProjectRequest, ProjectResponse, ProjectStepRequest
+from services.sink.schemas.units import ProjectQuery, ProjectRequest, ProjectResponse, ProjectStepRequest
 from services.sink.tables import Project
 from shared.db import found
-from shared.fields import PageQuery, page_of
+from shared.fields import page_of
 from shared.web import Blueprint, page
 
 blp = Blueprint("projects", __name__, url_prefix="/v1", description="Projects of the national registry")
@@ -27,11 +27,14 @@ def post_project(session: Session, body: dict[str, Any]) -> tuple[Project, dict[
 
 
 @blp.query("/projects", scope="sink:read")
-@blp.arguments(PageQuery(), location="query")
+@blp.arguments(ProjectQuery(), location="query")
 @blp.response(200, page_of(ProjectResponse(), "ProjectPage"))
 def get_projects(session: Session, query: dict[str, Any]) -> dict[str, Any]:
     """List projects, newest first."""
-    return page(session, select(Project), Project.id, query)
+    chosen = select(Project)
+    if query["state"] is not None:
+        chosen = chosen.where(Project.state == query["state"])
+    return page(session, chosen, Project.id, query, state=query["state"])
 
 
 @blp.query("/projects/<uuid:project_id>", scope="sink:read")

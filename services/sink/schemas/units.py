@@ -218,10 +218,29 @@ class ProjectRequest(Base):
     name = Text(max_length=120, required=True)
     portal_id = Text(max_length=64, load_default=None, allow_none=True)
     methodology = Text(max_length=64, load_default="CCER-14-001-V01")
+    project_type = Text(
+        max_length=16,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "The portal's code; N0101 is afforestation"},
+    )
+    proponent = Text(
+        max_length=120,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "The organisation behind the project"},
+    )
+    province = Text(max_length=32, load_default=None, allow_none=True)
     expected_tonnes_per_year = tonnes(load_default=None, allow_none=True)
     asset_ids = fields.List(fields.UUID(), required=True, validate=validate.Length(min=1, max=500))
     taken_on = fields.Date(required=True)
     evidence = Text(max_length=300, min_length=3, required=True)
+
+
+class ProjectQuery(PageQuery):
+    """Which projects to list."""
+
+    state = fields.String(load_default=None, validate=validate.OneOf(STATES))
 
 
 class ProjectStepRequest(Base):
@@ -254,6 +273,9 @@ class ProjectResponse(Versioned):
     portal_id = fields.String(required=True, allow_none=True)
     name = fields.String(required=True)
     methodology = fields.String(required=True)
+    project_type = fields.String(required=True, allow_none=True)
+    proponent = fields.String(required=True, allow_none=True)
+    province = fields.String(required=True, allow_none=True)
     expected_tonnes_per_year = tonnes(required=True, allow_none=True)
     state = fields.String(required=True, metadata={"enum": list(STATES)})
     portal_state = fields.Function(lambda project: PORTAL_STATES[project.state], metadata={"type": "integer"})

@@ -31,6 +31,10 @@ class Project(Versioned, Base):
     portal_id: Mapped[str | None] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(120))
     methodology: Mapped[str] = mapped_column(String(64))
+    #: As the portal shows them: its code of the type, the organisation behind the project, the province.
+    project_type: Mapped[str | None] = mapped_column(String(16))
+    proponent: Mapped[str | None] = mapped_column(String(120))
+    province: Mapped[str | None] = mapped_column(String(32))
     expected_tonnes_per_year: Mapped[TonnesColumn | None]
     state: Mapped[str] = mapped_column(String(24))
     #: Monitoring period that is going on or was last; 0 before the first.
