@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -263,6 +264,39 @@ def explain_id(wanted: str, state: Path, databases: Path | None, as_json: bool) 
     console.print(table)
     for line in trail.waits:
         console.print(Text(f"still awaited: {line}", style="yellow"), soft_wrap=True)
+
+
+@heartwood.command("rehearse-restore")
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True, help="Of the stack to ask.")
+@click.option("--source", default=None, metavar="URL",
+              help="Another cluster instead, as its superuser; also from HEARTWOOD_SOURCE, for the password in it.",
+              envvar="HEARTWOOD_SOURCE")  # fmt: skip
+@click.option("--keep", type=click.Path(path_type=Path), default=None,
+              help="Keep the backup and the restored cluster in this folder; a temporary one by default.")  # fmt: skip
+def rehearse_restore(state: Path, source: str | None, keep: Path | None) -> None:
+    """Back up a running cluster, restore it to a moment beside it, and say whether everything is there again."""
+    from deploy.rehearse import rehearse
+
+    url = source or EmbeddedPostgres(state.absolute() / "postgres").url()
+    with tempfile.TemporaryDirectory(prefix="heartwood-") as temporary:
+        folder = Path(temporary) if keep is None else keep.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        outcome = rehearse(url, folder, {service: service for service in SERVICES}, console.print)
+    table = Table("step", Column("seconds", justify="right"), title="rehearsal")
+    for step, seconds in outcome.seconds.items():
+        table.add_row(step, f"{seconds:.1f}")
+    console.print(table)
+    console.print(
+        f"{outcome.rows:,} rows of {outcome.tables} tables ({outcome.moving} moved meanwhile),"
+        f" {outcome.events:,} events, {outcome.chains} chains with {outcome.deeds:,} deeds",
+        soft_wrap=True,
+        highlight=False,
+    )
+    for fault in outcome.faults:
+        console.print(Text(fault, style="red"), soft_wrap=True)
+    if outcome.faults:
+        _refuse(f"the restored cluster is not what was there: {len(outcome.faults)} faults")
+    console.print("everything is there again", style="green")
 
 
 def _worker_databases(state: Path, databases: Path | None) -> dict[str, str]:

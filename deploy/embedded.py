@@ -58,6 +58,12 @@ SETTINGS = {
 }
 FLEETING_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
+#: Replication is a word of its own: `all` does not mean it, and backups need it.
+_WHO_MAY_ENTER = """# TYPE  DATABASE     USER  METHOD
+local   all          all   trust
+local   replication  all   trust
+"""
+
 # Run as `python -I -S -c LAUNCHER parent signal uid gid program arguments…`; becomes the program.
 _LAUNCHER = """
 import ctypes, os, sys
@@ -267,10 +273,10 @@ class EmbeddedPostgres:
             initdb.kill()
         if code != 0:
             raise ChildError(f"PostgreSQL could not create its cluster below {self.state}:\n{initdb.tail()}")
-        (attempt / "pg_hba.conf").write_text("# TYPE  DATABASE  USER  METHOD\nlocal   all       all   trust\n")
         attempt.rename(self.data)
 
     def _serve(self, account: pwd.struct_passwd | None, deadline: float) -> None:
+        (self.data / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
         settings = {**self._settings, "unix_socket_directories": str(self.socket_dir)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         argv: list[str | Path] = [postgres_programs() / "postgres", "-D", self.data, *options]
