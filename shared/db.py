@@ -53,11 +53,21 @@ class Versioned:
         return {"version_id_col": cls.version}
 
 
+#: A database that is silently cut off is found out within half a minute, not when the kernel's own patience ends.
+_CONNECTION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
+
 def engine(url: str, **options: Any) -> Engine:
     """Connect to PostgreSQL; sessions time out rather than hang."""
     options.setdefault("pool_size", 10)
     options.setdefault("max_overflow", 10)
-    options.setdefault("connect_args", {"connect_timeout": 5})
+    options.setdefault("connect_args", _CONNECTION)
     options.setdefault("pool_pre_ping", True)
     return create_engine(url, pool_timeout=5, **options)
 

@@ -1,7 +1,8 @@
 """A TCP proxy on the loopback interface that spoils connections when told to.
 
-It stands before one broker. Kafka clients learn the broker's own address from its answers and would go round the proxy;
-so the address is replaced in them: host and port are as long before as after, and nothing else has to move.
+It stands before a broker, a service or a database (whose socket is a file). Kafka clients learn the broker's own
+address from its answers and would go round the proxy; so the address is replaced in them: host and port are as long
+before as after, and nothing else has to move.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import struct
 import threading
 import time
 from enum import Enum, auto
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -33,9 +35,9 @@ class Mode(Enum):
 
 
 class Proxy:
-    """Forward to 127.0.0.1:`target` from a port of its own, in the present `mode`."""
+    """Forward to 127.0.0.1:`target`, or to a socket file, from a port of its own, in the present `mode`."""
 
-    def __init__(self, target: int, *, delay: float = 0.2) -> None:
+    def __init__(self, target: int | Path, *, delay: float = 0.2) -> None:
         self.target, self.delay, self.mode = target, delay, Mode.PASS
         self.dropped = 0
         self.listener = socket.create_server((LOOPBACK, 0), backlog=100)
@@ -80,7 +82,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection((LOOPBACK, self.target), timeout=2)
+                server = _connect(self.target)
             except OSError:
                 _reset(client)
                 continue
@@ -97,7 +99,8 @@ class Proxy:
                 _half_close(client)
 
     def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
-        here, there = (struct.pack("!9sI", LOOPBACK.encode(), port) for port in (self.port, self.target))
+        told = answers and isinstance(self.target, int)
+        here, there = (struct.pack("!9sI", LOOPBACK.encode(), port if told else 0) for port in (self.port, self.target))
         with contextlib.suppress(OSError):
             while piece := source.recv(65_536):
                 if self.mode is Mode.BLACK_HOLE:
@@ -108,10 +111,26 @@ class Proxy:
                     continue
                 if self.mode is Mode.DELAY:
                     time.sleep(self.delay)
-                sink.sendall(piece.replace(there, here) if answers else piece)
+                sink.sendall(piece.replace(there, here) if told else piece)
         if self.mode is not Mode.BLACK_HOLE:
-            source.close()
-            sink.close()
+            for one in (source, sink):
+                # A socket that is merely closed says nothing while another thread reads it.
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+
+
+def _connect(target: int | Path) -> socket.socket:
+    if isinstance(target, int):
+        return socket.create_connection((LOOPBACK, target), timeout=2)
+    made = socket.socket(socket.AF_UNIX)
+    made.settimeout(2)
+    try:
+        made.connect(str(target))
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _reset(one: socket.socket) -> None:
