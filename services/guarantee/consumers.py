@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.guarantee.actions import allocations
+from services.guarantee.actions import acceptance, allocations
 from services.guarantee.actions.calls import close_loan, open_call, share_recovery
 from services.guarantee.actions.guarantees import (
     amortise_guarantee,
@@ -47,6 +47,7 @@ HANDLERS: Mapping[type[Event], Handler] = {
 TIMERS: Mapping[str, TimerHandler] = {
     "reservation": expire_reservation,
     "claim_period": end_claim_period,
+    "allocation": acceptance.give_back,
 }
 
 JOBS: Mapping[str, Step] = {"allocation": allocations.step}

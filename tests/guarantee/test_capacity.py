@@ -40,6 +40,7 @@ def wanted(amount: int = 100, obligor: str = "o", county: str = "c", small: bool
     return Reservation(
         id=uuid7(),
         institution=GUARANTOR,
+        loan_id=uuid7(),
         obligor=obligor,
         county=county,
         small_or_farmer=small,
@@ -66,20 +67,20 @@ def session(guarantee_db):
 
 def granted(session, *more, caps: Caps | None = None, **changed) -> UUID:
     row = wanted(*more, **changed)
-    assert not capacity.reserve(session, row, caps or Caps(), WEIGHTS).binding
+    assert not capacity.reserve(session, [capacity.Wish(row)], caps or Caps(), WEIGHTS).binding
     session.flush()
     return row.id
 
 
 def test_one_bucket_without_room_leaves_all_others_untouched(session):
-    answer = capacity.reserve(session, wanted(), Caps(kinds={"province": 29}), WEIGHTS)
+    answer = capacity.reserve(session, [capacity.Wish(wanted())], Caps(kinds={"province": 29}), WEIGHTS)
     assert answer.binding == [capacity.Measure("province", "", need=30, room=29)]
     assert used(session) == {}
     assert session.scalars(select(Reservation)).all() == []
 
 
 def test_every_bucket_that_was_looked_at_is_reported_the_tightest_first(session):
-    answer = capacity.reserve(session, wanted(), Caps(kinds={"province": 35, "headroom": 77}), WEIGHTS)
+    answer = capacity.reserve(session, [capacity.Wish(wanted())], Caps(kinds={"province": 35, "headroom": 77}), WEIGHTS)
     assert [(one.kind, one.need, one.room) for one in answer.measures][:2] == [
         ("headroom", 75, 77),
         ("province", 30, 35),
@@ -89,13 +90,13 @@ def test_every_bucket_that_was_looked_at_is_reported_the_tightest_first(session)
 
 def test_what_is_pending_counts_against_the_next(session):
     granted(session, caps=Caps(kinds={"province": 50}))
-    answer = capacity.reserve(session, wanted(obligor="other"), Caps(kinds={"province": 50}), WEIGHTS)
+    answer = capacity.reserve(session, [capacity.Wish(wanted(obligor="other"))], Caps(kinds={"province": 50}), WEIGHTS)
     assert answer.binding == [capacity.Measure("province", "", need=30, room=20)]
 
 
 def test_the_added_liability_of_a_flip_is_the_marginal_liability(session):
     granted(session, 480)
-    answer = capacity.reserve(session, wanted(30), Caps(), WEIGHTS)
+    answer = capacity.reserve(session, [capacity.Wish(wanted(30))], Caps(), WEIGHTS)
     need = next(one.need for one in answer.measures if one.kind == "headroom")
     assert need == marginal_liability(480, 30, True, 500, 7_500, 10_000) == 150
     assert answer.borne_before == 480
@@ -103,7 +104,7 @@ def test_the_added_liability_of_a_flip_is_the_marginal_liability(session):
 
 def test_a_flip_needs_room_in_the_county_of_the_older_loan_too(session):
     granted(session, 480, county="a")
-    answer = capacity.reserve(session, wanted(30, county="b"), Caps(kinds={"county": 400}), WEIGHTS)
+    answer = capacity.reserve(session, [capacity.Wish(wanted(30, county="b"))], Caps(kinds={"county": 400}), WEIGHTS)
     assert answer.binding == [capacity.Measure("county", "a", need=120, room=40)]
 
 
@@ -113,7 +114,7 @@ def test_a_reservation_ends_once(session, first, second):
     def step(name):
         if name == "post":
             return capacity.post(session, row, WEIGHTS)
-        return capacity.end(session, row, name, WEIGHTS)
+        return capacity.end(session, [row], name, WEIGHTS)
 
     row = granted(session)
     assert step(first)
@@ -122,7 +123,7 @@ def test_a_reservation_ends_once(session, first, second):
 
 def test_nothing_unknown_or_out_of_time_is_posted(session):
     assert not capacity.post(session, uuid7(), WEIGHTS)
-    assert not capacity.end(session, uuid7(), "void", WEIGHTS)
+    assert not capacity.end(session, [uuid7()], "void", WEIGHTS)
     row = granted(session, hours=-1)
     assert not capacity.post(session, row, WEIGHTS)
     assert not capacity.amortise(session, row, 1, WEIGHTS)
@@ -132,19 +133,19 @@ def test_what_is_over_its_limit_can_be_posted_amortised_and_released_but_not_add
     row = granted(session)
     over = capacity.set_caps(session, Caps(every=10))
     assert {bucket.kind for bucket in over} == {"headroom", "obligor", "county", "province"}
-    assert capacity.reserve(session, wanted(1, obligor="x"), Caps(every=10), WEIGHTS).binding
+    assert capacity.reserve(session, [capacity.Wish(wanted(1, obligor="x"))], Caps(every=10), WEIGHTS).binding
     assert capacity.post(session, row, WEIGHTS)
     assert capacity.amortise(session, row, 40, WEIGHTS)
     headroom = session.scalars(select(Bucket).where(Bucket.kind == "headroom")).one()
     assert (headroom.posted, headroom.cap_legal, headroom.cap_effective) == (30, 10, 30)
-    assert capacity.end(session, row, "released", WEIGHTS)
+    assert capacity.end(session, [row], "released", WEIGHTS)
     session.flush()
     assert (headroom.posted, headroom.cap_effective, headroom.over_limit) == (0, 10, False)
 
 
 def test_most_for_one_household_counts_what_it_has(session):
     granted(session, 70)
-    answer = capacity.reserve(session, wanted(40), Caps(), WEIGHTS, household_maximum=100)
+    answer = capacity.reserve(session, [capacity.Wish(wanted(40), 100)], Caps(), WEIGHTS)
     assert answer.binding == [capacity.Measure("household", "o", need=40, room=30)]
 
 
@@ -208,7 +209,7 @@ def test_no_sequence_of_steps_drifts_from_the_model(guarantee_db, steps):
             if step[0] == "reserve":
                 row = wanted(step[3], obligor=f"o{step[1]}", county=f"c{step[2]}")
                 keys.append(row.id)
-                answer = capacity.reserve(session, row, model.caps, WEIGHTS)
+                answer = capacity.reserve(session, [capacity.Wish(row)], model.caps, WEIGHTS)
                 assert (not answer.binding) == model.reserve(row.id, row.obligor, row.county, step[3])
             elif step[0] == "caps":
                 model.caps = Caps(every=step[1])
@@ -235,6 +236,6 @@ def _both(session, model, key, step):
             model.live[key] = (obligor, county, amount, min(balance, step[2]), state)
     else:
         ends = state == ("posted" if step[0] == "released" else "pending")
-        assert capacity.end(session, key, step[0], WEIGHTS) == ends
+        assert capacity.end(session, [key], step[0], WEIGHTS) == ends
         if ends:
             del model.live[key]

@@ -72,7 +72,9 @@ def test_a_storm_of_every_path_breaks_no_limit_and_never_locks_up(guarantee_db):
             mine = held[number]
             if step == "reserve":
                 row = wanted(random.randint(1, 300), f"o{random.randrange(4)}", f"c{random.randrange(2)}")
-                if not transaction(guarantee_db, lambda s, r=row: capacity.reserve(s, r, caps, WEIGHTS)).binding:
+                if not transaction(
+                    guarantee_db, lambda s, r=row: capacity.reserve(s, [capacity.Wish(r)], caps, WEIGHTS)
+                ).binding:
                     mine.append(row.id)
             elif mine:
                 key = random.choice(mine)
@@ -81,7 +83,7 @@ def test_a_storm_of_every_path_breaks_no_limit_and_never_locks_up(guarantee_db):
                     {
                         "post": lambda s, k=key: capacity.post(s, k, WEIGHTS),
                         "amortise": lambda s, k=key: capacity.amortise(s, k, random.randint(0, 200), WEIGHTS),
-                    }.get(step, lambda s, k=key, e=step: capacity.end(s, k, e, WEIGHTS)),
+                    }.get(step, lambda s, k=key, e=step: capacity.end(s, [k], e, WEIGHTS)),
                 )
 
     def watch() -> int:
@@ -105,8 +107,8 @@ def test_a_storm_of_every_path_breaks_no_limit_and_never_locks_up(guarantee_db):
     assert reconciled(guarantee_db)
     for keys in held.values():
         for key in keys:
-            transaction(guarantee_db, lambda s, k=key: capacity.end(s, k, "void", WEIGHTS))
-            transaction(guarantee_db, lambda s, k=key: capacity.end(s, k, "released", WEIGHTS))
+            transaction(guarantee_db, lambda s, k=key: capacity.end(s, [k], "void", WEIGHTS))
+            transaction(guarantee_db, lambda s, k=key: capacity.end(s, [k], "released", WEIGHTS))
     assert reconciled(guarantee_db) == {}
 
 
@@ -117,7 +119,9 @@ def test_caps_lowered_in_the_storm_take_back_nothing_that_was_granted(guarantee_
         posted = 0
         for _ in range(15):
             row = wanted(60, f"o{number}")
-            if not transaction(guarantee_db, lambda s, r=row: capacity.reserve(s, r, wide, WEIGHTS)).binding:
+            if not transaction(
+                guarantee_db, lambda s, r=row: capacity.reserve(s, [capacity.Wish(r)], wide, WEIGHTS)
+            ).binding:
                 assert transaction(guarantee_db, lambda s, r=row: capacity.post(s, r.id, WEIGHTS))
                 posted += 1
         return posted
@@ -165,12 +169,12 @@ def test_whole_requests_at_once_take_exactly_what_there_is(guarantee_db, sealed)
 def test_of_two_ends_at_once_exactly_one_wins(guarantee_db, rivals):
     for _ in range(10):
         row = wanted(10)
-        transaction(guarantee_db, lambda s, r=row: capacity.reserve(s, r, Caps(), WEIGHTS))
+        transaction(guarantee_db, lambda s, r=row: capacity.reserve(s, [capacity.Wish(r)], Caps(), WEIGHTS))
 
         def take(name, key=row.id):
             if name == "post":
                 return transaction(guarantee_db, lambda s: capacity.post(s, key, WEIGHTS))
-            return transaction(guarantee_db, lambda s: capacity.end(s, key, name, WEIGHTS))
+            return transaction(guarantee_db, lambda s: capacity.end(s, [key], name, WEIGHTS))
 
         assert sorted(at_once(*(lambda n=name: take(n) for name in rivals))) == [False, True]
     reconciled(guarantee_db)
@@ -226,7 +230,10 @@ def test_the_real_version_grants_one_of_two(guarantee_db):
     caps = Caps(kinds={"headroom": 100})
     rows = [wanted(100, "a"), wanted(100, "b")]
     answers = at_once(
-        *(lambda r=r: transaction(guarantee_db, lambda s: capacity.reserve(s, r, caps, WEIGHTS)) for r in rows)
+        *(
+            lambda r=r: transaction(guarantee_db, lambda s: capacity.reserve(s, [capacity.Wish(r)], caps, WEIGHTS))
+            for r in rows
+        )
     )
     assert sorted(len(answer.binding) for answer in answers) == [0, 1]
     reconciled(guarantee_db)

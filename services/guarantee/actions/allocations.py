@@ -1,6 +1,6 @@
 """Placing a whole queue as a job: one turn of the search in each step, so that it is watched, cancelled and resumed.
 
-What comes out is a certificate. It holds no room: only a bank's request does, by actions/capacity.py.
+What comes out is a certificate. It holds no room until it is accepted, by actions/acceptance.py.
 """
 
 import math
@@ -46,6 +46,7 @@ def start(session: Session, file: BinaryIO, seed: int, officer: str) -> Allocati
         seed=seed,
         created_by=officer,
         created_at=clock.now(),
+        acceptance="none",
     )
     session.add(made)
     return made

@@ -1,14 +1,14 @@
 """Room under the limits, in two phases: reserve, then post or end. The one place that locks and writes buckets.
 
-Every path (reserve, post, void, expire, amortise, release, new caps) takes the same locks in one order: the obligor's
-bucket first, then the rest by id. So two of them never wait for each other in a ring, and whoever holds an obligor's
-bucket is alone with that obligor's reservations. Checks count what is pending, and only `reserve` can refuse.
+Every path (reserve, post, void, expire, amortise, release, new caps) takes the same locks in one order, once: the
+obligors' buckets by id, then the rest by id. So two of them never wait for each other in a ring, and whoever holds an
+obligor's bucket is alone with that obligor's reservations. Checks count what is pending, and only `reserve` can refuse.
 
 The weight of an obligor's business depends on its total, so all its reservations are measured again whenever the total
 changes: a new loan that lifts the total over the threshold lifts the older ones too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
@@ -30,7 +30,9 @@ Place = tuple[str, str]
 #: Posted and pending. [fen]
 Use = tuple[int, int]
 
-_ENDS = {"void": "pending", "expired": "pending", "released": "posted"}
+Ending = Literal["void", "expired", "released"]
+#: The state in which a reservation must be to end so.
+_ENDS: Mapping[str, str] = {"void": "pending", "expired": "pending", "released": "posted"}
 
 
 class Caps(Protocol):
@@ -85,9 +87,17 @@ class Answer:
         return [measure for measure in self.measures if not measure.fits]
 
 
+@dataclass(frozen=True)
+class Wish:
+    """A reservation that is wanted, and the most that its scheme allows one household. [fen]"""
+
+    reservation: Reservation
+    household_maximum: int | None = None
+
+
 @dataclass
 class _Book:
-    """One obligor's live reservations and every bucket they touch, locked."""
+    """The live reservations of some obligors and every bucket they touch, locked."""
 
     buckets: dict[Place, Bucket]
     reservations: list[Reservation]
@@ -98,26 +108,46 @@ class _Book:
 
 
 def reserve(
-    session: Session, wanted: Reservation, caps: Caps, weights: Weights, household_maximum: int | None = None
+    session: Session,
+    wishes: Sequence[Wish],
+    caps: Caps,
+    weights: Weights,
+    ending: Mapping[UUID, Ending] | None = None,
 ) -> Answer:
-    """Hold room for a reservation in all its buckets, or in none and say which limits have no room."""
-    book = _locked_book(session, wanted.obligor, wanted)
+    """Hold room for all that is wanted in all its buckets, or for none of it and say which limits have no room.
+
+    What is `ending` gives its room back first, whatever the answer: reservations whose time is over, and what was held
+    for the same loan before.
+    """
+    ending = ending or {}
+    wanted = [wish.reservation for wish in wishes]
+    book = _locked_book(session, {one.obligor for one in wanted} | _obligors(session, ending), wanted)
     for (kind, key), bucket in book.buckets.items():
         bucket.cap_legal = caps.cap(kind, key)
+    for one in book.reservations:
+        if one.id in ending:
+            _end(one, ending[one.id])
+    before = _uses(book.reservations, weights)
+    households = _by_obligor(book.reservations, lambda one: one.balance)
     measures = []
-    if household_maximum is not None:
-        household = sum(one.balance for one in book.reservations)
-        measures.append(Measure("household", wanted.obligor, wanted.amount, max(household_maximum - household, 0)))
-    borne_before = sum(_borne(one) for one in book.reservations)
-    after = _uses([*book.reservations, wanted], weights)
+    for wish in wishes:
+        one = wish.reservation
+        if wish.household_maximum is not None:
+            room = max(wish.household_maximum - households.get(one.obligor, 0), 0)
+            measures.append(Measure("household", one.obligor, one.amount, room))
+        households[one.obligor] = households.get(one.obligor, 0) + one.amount
+    borne_before = sum(map(_borne, book.reservations))
+    after = _uses([*book.reservations, *wanted], weights)
     for place, bucket in sorted(book.buckets.items()):
-        need = sum(after.get(place, (0, 0))) - sum(book.before.get(place, (0, 0)))
+        was = sum(before.get(place, (0, 0)))
+        need = sum(after.get(place, (0, 0))) - was
         if need > 0:
-            measures.append(Measure(*place, need=need, room=bucket.room))
+            taken_by_others = bucket.posted + bucket.pending - sum(book.before.get(place, (0, 0)))
+            measures.append(Measure(*place, need=need, room=max(bucket.cap_legal - taken_by_others - was, 0)))
     answer = Answer(sorted(measures, key=lambda measure: measure.room - measure.need), borne_before)
     if not answer.binding:
-        session.add(wanted)
-        book.reservations.append(wanted)
+        session.add_all(wanted)
+        book.reservations += wanted
     _write(book, weights, granting=True)
     return answer
 
@@ -135,16 +165,14 @@ def post(session: Session, reservation_id: UUID, weights: Weights) -> bool:
     return True
 
 
-def end(
-    session: Session, reservation_id: UUID, state: Literal["void", "expired", "released"], weights: Weights
-) -> bool:
-    """Give all room back: void or expire what is pending, release what is posted; False if it is not in that state."""
-    book, reservation = _locked_with(session, reservation_id)
-    if reservation is None or reservation.state != _ENDS[state]:
-        return False
-    reservation.state, reservation.balance = state, 0
+def end(session: Session, ids: Collection[UUID], state: Ending, weights: Weights) -> int:
+    """Give all room back: void or expire what is pending, release what is posted; how many were in that state."""
+    if not ids:
+        return 0
+    book = _locked_book(session, _obligors(session, ids))
+    ended = sum(_end(one, state) for one in book.reservations if one.id in ids)
     _write(book, weights)
-    return True
+    return ended
 
 
 def amortise(session: Session, reservation_id: UUID, balance: int, weights: Weights) -> bool:
@@ -175,17 +203,17 @@ def set_caps(session: Session, caps: Caps) -> list[Bucket]:
 # -- locks ------------------------------------------------------------------------------------------------------------
 
 
-def _locked_book(session: Session, obligor: str, wanted: Reservation | None = None) -> _Book:
-    """Lock an obligor's bucket, then every other bucket of its live reservations and of a wanted one."""
-    places = {place for place, use in _parts(wanted).items() if use} if wanted else set()
-    own = ("obligor", obligor)
-    _insert_missing(session, {own, *places})
-    buckets = _lock(session, {own})
+def _locked_book(session: Session, obligors: Collection[str], wanted: Iterable[Reservation] = ()) -> _Book:
+    """Lock the obligors' buckets, then every other bucket of their live reservations and of those wanted."""
+    places = {place for one in wanted for place, use in _parts(one).items() if use}
+    own = {("obligor", obligor) for obligor in obligors}
+    _insert_missing(session, own | places)
+    buckets = _lock(session, own)
     reservations = session.scalars(
         select(Reservation)
         .where(
             Reservation.institution == tenant(session),
-            Reservation.obligor == obligor,
+            Reservation.obligor.in_(obligors),
             Reservation.state.in_(LIVE),
         )
         .order_by(Reservation.id)
@@ -193,17 +221,21 @@ def _locked_book(session: Session, obligor: str, wanted: Reservation | None = No
     ).all()
     for one in reservations:
         places |= {place for place, use in _parts(one).items() if use}
-    buckets |= _lock(session, places - {own})
+    buckets |= _lock(session, places - own)
     return _Book(buckets, list(reservations), _totals(reservations))
 
 
 def _locked_with(session: Session, reservation_id: UUID) -> tuple[_Book, Reservation | None]:
     """The book that a reservation stands in, locked; no reservation if it has ended."""
-    obligor = session.scalar(select(Reservation.obligor).where(Reservation.id == reservation_id))
-    if obligor is None:
-        return _Book({}, []), None
-    book = _locked_book(session, obligor)
+    book = _locked_book(session, _obligors(session, [reservation_id]))
     return book, next((one for one in book.reservations if one.id == reservation_id), None)
+
+
+def _obligors(session: Session, ids: Collection[UUID]) -> set[str]:
+    """Whose reservations these are."""
+    if not ids:
+        return set()
+    return set(session.scalars(select(Reservation.obligor).where(Reservation.id.in_(ids))))
 
 
 def _insert_missing(session: Session, places: Iterable[Place]) -> None:
@@ -225,8 +257,10 @@ def _insert_missing(session: Session, places: Iterable[Place]) -> None:
         session.execute(insert(Bucket).values(rows).on_conflict_do_nothing())
 
 
-def _lock(session: Session, places: Iterable[Place]) -> dict[Place, Bucket]:
+def _lock(session: Session, places: Collection[Place]) -> dict[Place, Bucket]:
     """Lock buckets in the order of their ids."""
+    if not places:
+        return {}
     rows = session.scalars(
         select(Bucket)
         .where(Bucket.institution == tenant(session), tuple_(Bucket.kind, Bucket.key).in_(sorted(places)))
@@ -269,12 +303,28 @@ def _totals(reservations: Sequence[Reservation]) -> dict[Place, Use]:
 
 
 def _uses(reservations: Sequence[Reservation], weights: Weights) -> dict[Place, Use]:
-    """Measure an obligor's reservations at the weight of their total, then add them up. [fen]"""
-    total = sum(_borne(one) for one in reservations)
+    """Measure reservations at the weight of their obligor's total, then add them up. [fen]"""
+    totals = _by_obligor(reservations, _borne)
     for one in reservations:
+        total = totals[one.obligor]
         weight = liability_weight(total, one.small_or_farmer, weights.threshold, weights.small_bp, weights.full_bp)
         one.liability = weighted_liability(_borne(one), weight)
     return _totals(reservations)
+
+
+def _by_obligor(reservations: Iterable[Reservation], amount: Callable[[Reservation], int]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for one in reservations:
+        totals[one.obligor] = totals.get(one.obligor, 0) + amount(one)
+    return totals
+
+
+def _end(reservation: Reservation, state: Ending) -> bool:
+    """End a reservation of a book; False if it is not in the state to end so."""
+    if reservation.state != _ENDS[state]:
+        return False
+    reservation.state, reservation.balance = state, 0
+    return True
 
 
 def _write(book: _Book, weights: Weights, *, granting: bool = False) -> None:

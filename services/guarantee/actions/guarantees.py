@@ -63,7 +63,6 @@ def reserve_guarantee(session: Session, event: LegsRequested) -> None:
         return
     p = PARAMETERS.at(clock.today())
     profile = profile_for_decision(session)
-    expire_what_is_due(session)
     agreed = scheme(p, event.scheme)
     guarantee = _requested(session, event, digest, p)
     objections = list(_objections(event, profile, agreed, p))
@@ -75,6 +74,7 @@ def reserve_guarantee(session: Session, event: LegsRequested) -> None:
     guarantee.state = "refused" if objections else "reserved"
     session.add(guarantee)
     if objections:
+        capacity.end(session, _allocated(session, guarantee.loan_id), "void", _weights())
         _refuse(session, guarantee, "reserve", objections)
         return
     assert guarantee.expires_at is not None
@@ -158,13 +158,18 @@ def _objections(event: LegsRequested, profile: Profile | None, agreed: Scheme | 
     if event.amount <= 0 or event.term_months <= 0:
         yield reasons.NO_AMOUNT
     if profile is not None:
-        own = profile.default_probability_ceiling
-        ceiling = Decimal(str(p["default_probability_ceiling"])) if own is None else own
+        ceiling, source = default_ceiling(profile, p)
         default = event.default_probability
         if not 0 <= default <= 1 or not default_acceptable(float(default), float(ceiling)):
-            source = p.entries["default_probability_ceiling"].source
-            source = source if own is None else f"guarantor's profile, version {profile.version}"
             yield reasons.default_too_likely(default, ceiling, source)
+
+
+def default_ceiling(profile: Profile, p: InForce) -> tuple[Decimal, str]:
+    """The highest default probability that a guarantor accepts, and where that stands. [1/yr]"""
+    own = profile.default_probability_ceiling
+    if own is not None:
+        return own, f"guarantor's profile, version {profile.version}"
+    return Decimal(str(p["default_probability_ceiling"])), p.entries["default_probability_ceiling"].source
 
 
 def _monthly(event: LegsRequested) -> list[int]:
@@ -181,10 +186,12 @@ def _take_room(
     amount = money.fen(guarantee.amount)
     parts = split(amount, agreed.shares)
     weights = capacity.Weights.in_force(p)
-    borne = _borne(amount, parts, p)
+    borne = borne_of(amount, parts, p)
     reservation = Reservation(
         id=guarantee.id,
         institution=tenant(session),
+        loan_id=guarantee.loan_id,
+        allocation_id=None,
         obligor=guarantee.obligor,
         county=guarantee.county,
         small_or_farmer=guarantee.small_or_farmer,
@@ -198,7 +205,13 @@ def _take_room(
         liability=borne,
         expires_at=clock.now() + timedelta(days=p["reservation_validity_days"]),
     )
-    answer = capacity.reserve(session, reservation, limits(profile, p), weights, agreed.household_maximum)
+    overdue = _overdue(session)
+    ending: dict[UUID, capacity.Ending] = dict.fromkeys(overdue, "expired")
+    ending |= dict.fromkeys(_allocated(session, guarantee.loan_id), "void")
+    wish = capacity.Wish(reservation, agreed.household_maximum)
+    answer = capacity.reserve(session, [wish], limits(profile, p), weights, ending)
+    for expired in overdue.values():
+        _let_go(session, expired, "expired", "the reservation expired")
     rate = p["guarantee_fee_rate"]
     for party, part in parts.items():
         setattr(guarantee, f"share_{party}", money.from_fen(part))
@@ -216,7 +229,7 @@ def _take_room(
     return list(reasons.no_room(answer.binding, profile, agreed, p))
 
 
-def _borne(amount: int, parts: dict[str, int], p: InForce) -> int:
+def borne_of(amount: int, parts: dict[str, int], p: InForce) -> int:
     """What counts toward the liability balance, before its weight. [fen]
 
     The guarantor answers to the bank for all but the bank's share; parts others reimburse may be deducted only if the
@@ -227,10 +240,10 @@ def _borne(amount: int, parts: dict[str, int], p: InForce) -> int:
     return parts["primary"] if p["deduct_reguarantee"] else amount - parts["bank"]
 
 
-def expire_what_is_due(session: Session, limit: int = 20) -> None:
-    """Expire reservations whose time is over before their timers come to it: they must not hold room from others."""
+def _overdue(session: Session, limit: int = 20) -> dict[UUID, Guarantee]:
+    """Reservations whose time is over before their timers come to them: they must not hold room from others."""
     due = session.scalars(
-        select(Guarantee.id)
+        select(Guarantee)
         .where(
             Guarantee.institution == tenant(session),
             Guarantee.state == "reserved",
@@ -239,9 +252,22 @@ def expire_what_is_due(session: Session, limit: int = 20) -> None:
         .order_by(Guarantee.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    ).all()
-    for guarantee_id in due:
-        expire_reservation(session, guarantee_id)
+    )
+    return {guarantee.id: guarantee for guarantee in due}
+
+
+def _allocated(session: Session, loan_id: UUID) -> list[UUID]:
+    """What an accepted allocation holds for a loan: the guarantee takes its place."""
+    return list(
+        session.scalars(
+            select(Reservation.id).where(
+                Reservation.institution == tenant(session),
+                Reservation.loan_id == loan_id,
+                Reservation.allocation_id.is_not(None),
+                Reservation.state == "pending",
+            )
+        )
+    )
 
 
 def expire_reservation(session: Session, guarantee_id: UUID) -> None:
@@ -249,7 +275,7 @@ def expire_reservation(session: Session, guarantee_id: UUID) -> None:
     guarantee = locked_guarantee(session, guarantee_id)
     if guarantee is None or guarantee.state != "reserved" or _in_time(guarantee):
         return
-    capacity.end(session, guarantee.id, "expired", _weights())
+    capacity.end(session, [guarantee.id], "expired", _weights())
     _let_go(session, guarantee, "expired", "the reservation expired")
 
 
@@ -267,7 +293,7 @@ def issue_guarantee(session: Session, event: LoanAccepted) -> None:
         _issue(session, guarantee)
         return
     if guarantee.state == "reserved":
-        capacity.end(session, guarantee.id, "void", _weights())
+        capacity.end(session, [guarantee.id], "void", _weights())
         timers.cancel(session, guarantee.id, "reservation")
         guarantee.state = "refused"
     _refuse(session, guarantee, "issue", [objection or _EXPIRED])
@@ -334,11 +360,12 @@ def _obstacle(guarantee: Guarantee, event: LoanAccepted) -> Reason | None:
 def undo_guarantee(session: Session, event: LoanDeclined | LoanWithdrawn | LoanExpired) -> None:
     """Give back what is held for a loan that will not be."""
     guarantee = guarantee_of(session, event.loan_id)
+    capacity.end(session, _allocated(session, event.loan_id), "void", _weights())
     if guarantee is None or guarantee.state not in ("reserved", "issued"):
         log.info("nothing to undo", loan=str(event.loan_id), state=guarantee.state if guarantee else "none")
         return
     why = {LoanDeclined: "declined", LoanWithdrawn: "withdrawn", LoanExpired: "expired"}[type(event)]
-    capacity.end(session, guarantee.id, "void" if guarantee.state == "reserved" else "released", _weights())
+    capacity.end(session, [guarantee.id], "void" if guarantee.state == "reserved" else "released", _weights())
     _let_go(session, guarantee, "released", f"the loan was {why}" if why != "expired" else "the loan expired")
 
 
@@ -379,7 +406,7 @@ def end_claim_period(session: Session, guarantee_id: UUID) -> None:
 
 def release(session: Session, guarantee: Guarantee, reason: str) -> None:
     """Give back the room of a guarantee in force, called or paid."""
-    capacity.end(session, guarantee.id, "released", _weights())
+    capacity.end(session, [guarantee.id], "released", _weights())
     _let_go(session, guarantee, "released", reason)
 
 

@@ -30,6 +30,11 @@ NO_AMOUNT = Reason(
     zh="贷款金额或期限为零，无可担保。",
     en="The loan has no amount or no term; there is nothing to guarantee.",
 )
+ASKED_ALREADY = Reason(
+    code="loan.asked",
+    zh="该贷款已申请过担保，或另一次分配已为其占用额度。",
+    en="A guarantee was asked for this loan already, or another allocation holds room for it.",
+)
 
 
 def unknown_scheme(name: str) -> Reason:

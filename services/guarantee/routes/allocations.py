@@ -7,8 +7,15 @@ from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
-from services.guarantee.actions import allocations
-from services.guarantee.schemas.allocations import ALLOCATIONS, AllocationQuery, AllocationResponse
+from services.guarantee.actions import acceptance, allocations
+from services.guarantee.schemas.allocations import (
+    ALLOCATIONS,
+    AcceptanceRequest,
+    AcceptanceResponse,
+    AllocationDecisionRequest,
+    AllocationQuery,
+    AllocationResponse,
+)
 from services.guarantee.tables import Allocation
 from shared.db import found
 from shared.errors import NotFoundError
@@ -29,7 +36,7 @@ _JSON = {
 def post_allocation(session: Session, query: dict[str, Any]) -> Any:
     """Place a queue of loans with guarantors within every limit; a job of the same id works on it.
 
-    The job's log tells bound and gap after each turn. Nothing is reserved: only a bank's request takes room.
+    The job's log tells bound and gap after each turn. Nothing is reserved before two persons accept it.
     """
     made = allocations.start(session, uploaded().file, query["seed"], caller().subject)
     session.flush()
@@ -60,3 +67,26 @@ def get_allocation_certificate(session: Session, allocation_id: UUID) -> Respons
     if made.certificate is None:
         raise NotFoundError("the queue is not placed yet; its job tells how far it has come")
     return Response(canonical(made.certificate), mimetype="application/json")
+
+
+@blp.query("/allocations/<uuid:allocation_id>/acceptance", scope="guarantee:read")
+@blp.response(200, AcceptanceResponse())
+def get_allocation_acceptance(session: Session, allocation_id: UUID) -> object:
+    """Show what was placed with this guarantor, is proposed or was accepted, with the state of each loan's room."""
+    return acceptance.proposed(session, allocation_id)
+
+
+@blp.command("POST", "/allocations/<uuid:allocation_id>/acceptance", scope="guarantee:manage")
+@blp.arguments(AcceptanceRequest())
+@blp.response(200, AllocationResponse())
+def post_allocation_acceptance(session: Session, body: dict[str, Any], allocation_id: UUID) -> Allocation:
+    """Propose to accept what was placed with this guarantor; another person decides by its hash."""
+    return acceptance.propose(session, allocation_id, body["loans"], caller().subject)
+
+
+@blp.command("POST", "/allocations/<uuid:allocation_id>/approval", scope="guarantee:manage")
+@blp.arguments(AllocationDecisionRequest())
+@blp.response(200, AllocationResponse())
+def post_allocation_approval(session: Session, body: dict[str, Any], allocation_id: UUID) -> Allocation:
+    """Accept or reject as a second person who saw exactly it; accepting holds room for every loan, or for none."""
+    return acceptance.decide(session, allocation_id, body["payload_hash"], body["approve"], caller().subject)

@@ -1,6 +1,8 @@
 """Limits, and room held under them."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint, text
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.guarantee.tables.base import Base
@@ -52,7 +54,7 @@ class Bucket(Base):
 
 
 class Reservation(Base):
-    """Room held in the buckets for one guarantee, in whole fen. Only actions/capacity.py writes it.
+    """Room held in the buckets for one loan, in whole fen. Only actions/capacity.py writes it.
 
     The first five amounts are as granted; what is used now follows from the balance, `liability` from the obligor's
     total, which gives the weight.
@@ -68,13 +70,24 @@ class Reservation(Base):
         CheckConstraint(
             "state IN ('pending', 'posted') OR (balance = 0 AND liability = 0)", name="ended_holds_nothing"
         ),
+        CheckConstraint("allocation_id IS NULL OR state <> 'posted'", name="allocated_is_never_posted"),
         Index(
             "ix_reservations_live", "institution", "obligor", postgresql_where=text("state IN ('pending', 'posted')")
+        ),
+        Index(
+            "uq_reservations_allocated",
+            "institution",
+            "loan_id",
+            unique=True,
+            postgresql_where=text("allocation_id IS NOT NULL AND state = 'pending'"),
         ),
     )
 
     id: Mapped[Id]
     institution: Mapped[Institution]
+    loan_id: Mapped[UUID]
+    #: The accepted allocation that holds the room until the bank asks; NULL for the room of a guarantee.
+    allocation_id: Mapped[UUID | None] = mapped_column(ForeignKey("allocations.id"), index=True)
     obligor: Mapped[str]
     county: Mapped[str]
     small_or_farmer: Mapped[bool]
