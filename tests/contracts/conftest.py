@@ -1,9 +1,9 @@
 """A town in which everything has happened once: the contract tests ask about things that are there."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.credit import borrowers
 from tests.credit.cards import card, signed
 from tests.flows.people import People
 from tests.flows.people import money as people_money
+from tests.guarantee import test_acceptance
 from tests.harness import BANK, BUREAU, GUARANTOR, INSURER, Town, body, client
 from tests.insurance import peril_models
 from tests.sink import compensation, test_landuse, test_plantings
@@ -71,8 +72,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
     body(insurer.post("/v1/aggregate-limits", limit))
     asked = {"years": 200}
     body(insurer.post("/v1/accumulations", asked), 202)
-    example = Path("docs/examples/guarantee-queue.json").read_bytes()
-    body(client("guarantee", databases["guarantee"], "guarantor", GUARANTOR).send("/v1/allocations", example), 202)
+    manager = client("guarantee", databases["guarantee"], "guarantor", GUARANTOR)
+    allocation = body(manager.send("/v1/allocations", json.dumps(test_acceptance.queue()).encode()), 202)
     # Two borrowers of one telephone, so that there is a group.
     for serial in (1, 2):
         asked = borrowers.person(serial, phone="13900000000")
@@ -80,6 +81,8 @@ def story(databases: dict[str, Database], postgres: EmbeddedPostgres) -> Iterato
 
     body(people.bureau().post("/v1/asset-imports", {"rows": [{"name": "no forest"}]}), 202)
     town.run_jobs()
+    prices = {"allocation_id": allocation["id"], "starts_on": clock.today().isoformat()}
+    body(manager.post("/v1/bid-prices", prices), 201)
     for service in SERVICES:
         _job(service, databases[service])
     assert town.dead_letters() == {}

@@ -69,6 +69,7 @@ UNSAID = (
     "table of increments",
     "an amount from",  # bounds inside of a schema that goes out as well
     "the queue cannot be placed",
+    "end before they start",
     "say (where|what) the forest",  # one field of a forest that is not registered, or the register's own
     "no valuation of this forest",
     "no rates are in force",

@@ -15,12 +15,12 @@ from tests.guarantee.stories import COUNTY, asked, guarantee, ready, terms, used
 from tests.guarantee.test_storm import at_once, reconciled
 from tests.harness import GUARANTOR, OTHER_GUARANTOR, body, client, deliver
 
-LOANS = [str(uuid4()) for _ in range(4)]
+LOANS = [str(uuid4()) for _ in range(5)]
 MILLION = 100_000_000
 
 
 def queue(ids=LOANS, **changed):
-    """Four loans of a million for two guarantors; each has room for two of them."""
+    """Five loans of a million for two guarantors; each has room for two of them."""
     shares = {"primary": 4000, "province": 3000, "national": 0, "bank": 2000, "pool": 1000}
     loan = {"amount": MILLION, "pd_bp": 300, "lgd_bp": 4000, "carbon": 0, "weight_bp": 7500, "bank": "B"}
     loan |= {"county": COUNTY, "sector": "S", "group": None} | changed
@@ -148,7 +148,7 @@ def test_when_a_limit_has_changed_none_is_accepted_and_the_rule_is_told(guarante
 )  # fmt: skip
 def test_one_loan_that_cannot_be_guaranteed_stops_all(guarantee_db, maker, given, told):
     given["contracts"] = [one for one in given["contracts"] if one["guarantor"] == GUARANTOR]
-    refused = body(maker.post(f"{placed(guarantee_db, maker, given)}/acceptance", {}), 422)
+    refused = body(maker.post(f"{placed(guarantee_db, maker, given)}/acceptance", {}), 409)
     assert told in refused["errors"][0]["detail"]
 
 
@@ -156,23 +156,23 @@ def test_what_was_not_placed_here_or_was_asked_for_already_is_not_accepted(guara
     where = placed(guarantee_db, maker)
     (first, second) = (one["loan"] for one in body(maker.get(f"{where}/acceptance"))["loans"])
     elsewhere = next(one for one in LOANS if one not in (first, second))
-    refused = body(maker.post(f"{where}/acceptance", {"loans": [first, elsewhere]}), 422)
+    refused = body(maker.post(f"{where}/acceptance", {"loans": [first, elsewhere]}), 409)
     assert refused["errors"] == [{"pointer": "/loans", "detail": f"{elsewhere} was not placed with you"}]
     deliver("guarantee", guarantee_db, asked(UUID(second)))
-    refused = body(maker.post(f"{where}/acceptance", {}), 422)
+    refused = body(maker.post(f"{where}/acceptance", {}), 409)
     assert [one["pointer"] for one in refused["errors"]] == [f"/loans/{second}"]
     nobody = queue()
     nobody["guarantors"][0]["id"] = nobody["contracts"][0]["guarantor"] = nobody["buckets"][0]["keys"][0] = "G00"
     assert (
         "placed no loan with"
-        in body(maker.post(f"{placed(guarantee_db, maker, nobody)}/acceptance", {}), 422)["detail"]
+        in body(maker.post(f"{placed(guarantee_db, maker, nobody)}/acceptance", {}), 409)["detail"]
     )
     waiting = body(maker.send("/v1/allocations", json.dumps(queue()).encode()), 202)["id"]
     assert maker.post(f"/v1/allocations/{waiting}/acceptance", {}).status_code == 409
 
 
 def test_allocations_accepted_at_once_never_hold_more_than_there_is(guarantee_db, sealed, maker):
-    ready_for = [placed(guarantee_db, maker, queue([str(uuid4()) for _ in range(4)])) for _ in range(3)]
+    ready_for = [placed(guarantee_db, maker, queue([str(uuid4()) for _ in range(5)])) for _ in range(3)]
     hashes = [body(maker.post(f"{where}/acceptance", {}))["payload_hash"] for where in ready_for]
 
     def accept(where, seen):

@@ -25,7 +25,7 @@ from services.guarantee.formulas.split import bank_share_sufficient, split
 from services.guarantee.tables import Allocation, Guarantee, Profile, Reservation
 from shared import approvals, audit, clock, timers
 from shared.db import found, locked
-from shared.errors import ConflictError, InvalidError, StateError
+from shared.errors import ConflictError, StateError
 from shared.events.parts import Reason
 from shared.ids import uuid7
 from shared.parameters import InForce
@@ -70,12 +70,12 @@ def propose(session: Session, allocation_id: UUID, loans: Collection[str] | None
         known = {line.loan.id for line in lines}
         if unknown := sorted(set(loans) - known):
             told = [{"pointer": "/loans", "detail": f"{name} was not placed with you"} for name in unknown[:MOST_TOLD]]
-            raise InvalidError("not all of these loans were placed with you", errors=told)
+            raise ConflictError("not all of these loans were placed with you", errors=told)
         lines = [line for line in lines if line.loan.id in set(loans)]
     if not lines:
-        raise InvalidError(f"the queue placed no loan with a guarantor whose id is {made.institution}")
+        raise ConflictError(f"the queue placed no loan with a guarantor whose id is {made.institution}")
     if len(lines) > MOST_LOANS:
-        raise InvalidError(f"{len(lines)} loans; at most {MOST_LOANS} can be accepted at once, so name some of them")
+        raise ConflictError(f"{len(lines)} loans; at most {MOST_LOANS} can be accepted at once, so name some of them")
     _demand_acceptable(session, lines)
     payload = {
         "allocation": str(made.id),
@@ -190,7 +190,7 @@ def _demand_acceptable(session: Session, lines: Sequence[Line]) -> None:
         for name in _taken(session, {name: loan_id for name, loan_id in asked.items() if loan_id is not None})
     ]
     if faults:
-        raise InvalidError("not all of these loans can be accepted, so none is", errors=faults[:MOST_TOLD])
+        raise ConflictError("not all of these loans can be accepted, so none is", errors=faults[:MOST_TOLD])
 
 
 def _faults(line: Line, agreed: Scheme | None, profile: Profile, p: InForce) -> Iterator[str]:

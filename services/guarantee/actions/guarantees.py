@@ -15,13 +15,13 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.guarantee.actions import PARAMETERS, capacity, reasons
+from services.guarantee.actions import PARAMETERS, bid_prices, capacity, reasons
 from services.guarantee.actions.profile import limits, profile_for_decision
 from services.guarantee.actions.schemes import Scheme, scheme
 from services.guarantee.formulas.call import gross_payment
 from services.guarantee.formulas.expected_loss import default_acceptable
 from services.guarantee.formulas.fee import guarantee_fee
-from services.guarantee.formulas.liability import room_below_flip, weight_flips
+from services.guarantee.formulas.liability import room_below_flip, weight_flips, weighted_liability
 from services.guarantee.formulas.split import bank_share_sufficient, split
 from services.guarantee.tables import Guarantee, Profile, Reservation
 from shared import audit, clock, money, outbox, timers
@@ -69,7 +69,8 @@ def reserve_guarantee(session: Session, event: LegsRequested) -> None:
     if not objections:
         assert profile is not None
         assert agreed is not None
-        objections = _take_room(session, guarantee, _monthly(event), profile, agreed, p)
+        objections = _priced_out(session, guarantee, event, profile, agreed, p)
+        objections = objections or _take_room(session, guarantee, _monthly(event), profile, agreed, p)
     guarantee.unverified_parameters = list(p.unverified)
     guarantee.state = "refused" if objections else "reserved"
     session.add(guarantee)
@@ -140,6 +141,7 @@ def _requested(session: Session, event: LegsRequested, digest: str, p: InForce) 
         parameters_hash=p.digest,
         unverified_parameters=[],
         measures=[],
+        bid=None,
         reasons=[],
         warnings=[],
     )
@@ -177,6 +179,37 @@ def _monthly(event: LegsRequested) -> list[int]:
     repaid = {one.month: money.fen(one.principal) for one in event.schedule}
     by_month = (repaid.get(month, 0) for month in range(1, event.term_months))
     return [max(0, left) for left in accumulate(by_month, sub, initial=money.fen(event.amount))]
+
+
+def _priced_out(
+    session: Session, guarantee: Guarantee, event: LegsRequested, profile: Profile, agreed: Scheme, p: InForce
+) -> list[Reason]:
+    """Weigh the loan by the guarantor's bid prices, if it set any: the limit whose room is worth more than the loan."""
+    by = bid_prices.in_force(session, clock.today())
+    spared = by is not None and by.spare_small and event.small_or_farmer
+    if by is None or spared or _allocated(session, event.loan_id):
+        return []
+    amount = money.fen(event.amount)
+    parts = split(amount, agreed.shares)
+    weight = p["small_weight"] if event.small_or_farmer and amount <= p["small_threshold"] else p["full_weight"]
+    asked = bid_prices.Asked(
+        amount=amount,
+        carbon=sum(money.fen(one.value) for one in event.pledges),
+        default_probability=float(event.default_probability),
+        loss_given_default=float(event.loss_given_default),
+        liability=weighted_liability(parts["primary"], weight),
+        parts=parts,
+        obligor=event.obligor,
+        county=event.county,
+        bank=event.bank,
+    )
+    weighed = bid_prices.bid(by, asked)
+    guarantee.bid = weighed.record(by)
+    return (
+        []
+        if weighed.taken
+        else [reasons.room_too_dear(weighed.value, weighed.price, weighed.dearest, profile, agreed, p)]
+    )
 
 
 def _take_room(

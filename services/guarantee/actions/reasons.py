@@ -70,7 +70,7 @@ def default_too_likely(default_probability: Decimal, ceiling: Decimal, source: s
 def no_room(measures: list[Measure], profile: Profile, scheme: Scheme, p: InForce) -> Iterator[Reason]:
     """A limit has no room: what it is, what was needed, what was left, and where the rule stands."""
     for one in measures:
-        zh, en, source = _rule(one, profile, scheme, p)
+        zh, en, source = _rule(one.kind, one.key, profile, scheme, p)
         need, room = money.from_fen(one.need), money.from_fen(one.room)
         yield Reason(
             code=f"limit.{one.kind}",
@@ -79,29 +79,47 @@ def no_room(measures: list[Measure], profile: Profile, scheme: Scheme, p: InForc
         )
 
 
-def _rule(one: Measure, profile: Profile, scheme: Scheme, p: InForce) -> tuple[str, str, str]:
+def room_too_dear(
+    value: float, price: float, dearest: tuple[str, str], profile: Profile, scheme: Scheme, p: InForce
+) -> Reason:
+    """The loan is worth less than the room it would take is to others."""
+    kind, key = dearest
+    zh, en, source = _rule(kind, key, profile, scheme, p)
+    worth, cost = money.from_fen(round(value)), money.from_fen(round(price))
+    return Reason(
+        code=f"price.{kind}",
+        zh=f"该笔价值 {worth:,} 元，不高于其占用额度的影子价 {cost:,} 元；占比最大的限额：{zh}（依据：{source}）。",
+        en=f"The loan is worth {worth:,} CNY and its room {cost:,} CNY to others; most of that is: {en} ({source}).",
+    )
+
+
+def _rule(kind: str, key: str, profile: Profile, scheme: Scheme, p: InForce) -> tuple[str, str, str]:
     own = f"guarantor's profile, version {profile.version}"
-    if one.kind == "headroom":
+    if kind == "headroom":
         times = p["leverage_multiple"]["base" if profile.leverage_class == 10 else "small"]
         source = p.entries["leverage_multiple"].source
         return f"融资担保责任余额不超过净资产 {times} 倍", f"Liability balance of at most {times} x net assets", source
-    if one.kind == "obligor":
+    if kind == "obligor":
         share, source = _percent(p["obligor_limit"]), p.entries["obligor_limit"].source
         return f"单户担保责任余额不超过净资产的 {share}", f"One obligor at most {share} of net assets", source
-    if one.kind == "county":
-        agreed = any(county.county == one.key and county.cap is not None for county in profile.counties)
+    if kind == "county":
+        agreed = any(county.county == key and county.cap is not None for county in profile.counties)
         source = own if agreed else p.entries["county_cap"].source
-        return f"县域（{one.key}）担保责任余额上限", f"Cap of the county {one.key}", source
-    if one.kind == "pool":
+        return f"县域（{key}）担保责任余额上限", f"Cap of the county {key}", source
+    if kind == "pool":
         source = f"{own}; {p.entries['pool_multiple'].source}"
         return (
-            f"{one.key} 代偿补偿资金池承诺不超过余额的 {p['pool_multiple']} 倍",
-            f"Promises of the reimbursement pool of {one.key}, at most {p['pool_multiple']} x its balance",
+            f"{key} 代偿补偿资金池承诺不超过余额的 {p['pool_multiple']} 倍",
+            f"Promises of the reimbursement pool of {key}, at most {p['pool_multiple']} x its balance",
             source,
         )
-    if one.kind == "household":
+    if kind == "household":
         return f"方案 {scheme.name} 的单户上限", f"Most for one household under {scheme.name}", scheme.source
-    if one.kind == "province":
+    if kind == "loss_rate":
+        return "预期代偿率", "Expected loss rate", "queue of the allocation"
+    if kind == "bank":
+        return f"银行（{key}）额度", f"Appetite of the bank {key}", "queue of the allocation"
+    if kind == "province":
         return "省级再担保额度", "Quota of the provincial re-guarantor", own
     return "国家融资担保基金额度", "Quota of the national fund", own
 

@@ -1,5 +1,5 @@
 """The HTTP door of guarantee, a blueprint for each noun: translate, nothing else."""
 
-from services.guarantee.routes import allocations, calls, guarantees, headroom, profile, schemes
+from services.guarantee.routes import allocations, bid_prices, calls, guarantees, headroom, profile, schemes
 
-BLUEPRINTS = (profile.blp, headroom.blp, guarantees.blp, calls.blp, schemes.blp, allocations.blp)
+BLUEPRINTS = (profile.blp, headroom.blp, guarantees.blp, calls.blp, schemes.blp, allocations.blp, bid_prices.blp)

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from services.guarantee.schemas.common import Fen, SharesSchema
+from services.guarantee.schemas.common import Fen, SharesSchema, SignedFen
 from shared.fields import Base, Moment, Money, PageQuery, Quantity, ReasonSchema, Versioned, page_of
 
 STATES = ("reserved", "refused", "expired", "issued", "called", "paid", "released")
@@ -15,6 +15,23 @@ class MeasureSchema(Base):
     key = fields.String(required=True)
     need = Fen(required=True)
     room = Fen(required=True)
+
+
+class BidLimit(Base):
+    """What of the price one limit makes up."""
+
+    kind = fields.String(required=True)
+    key = fields.String(required=True)
+    worth = SignedFen(required=True)
+
+
+class BidSchema(Base):
+    """What the loan and its room were worth by the guarantor's bid prices."""
+
+    bid_prices_id = fields.UUID(required=True)
+    value = SignedFen(required=True)
+    price = SignedFen(required=True)
+    limits = fields.List(fields.Nested(BidLimit()), required=True)
 
 
 class GuaranteeResponse(Versioned):
@@ -49,6 +66,7 @@ class GuaranteeResponse(Versioned):
     parameters_hash = fields.String(required=True)
     unverified_parameters = fields.List(fields.String(), required=True)
     measures = fields.List(fields.Nested(MeasureSchema()), required=True)
+    bid = fields.Nested(BidSchema(), required=True, allow_none=True)
     reasons = fields.List(fields.Nested(ReasonSchema()), required=True)
     warnings = fields.List(fields.Nested(ReasonSchema()), required=True)
 

@@ -67,6 +67,8 @@ class Guarantee(Versioned, FiveParts, Base):
     unverified_parameters: Mapped[list[str]] = mapped_column(JSONB)
     #: Each limit the decision looked at: kind, key, need and room in fen.
     measures: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    #: Value and price when it was weighed by bid prices, and by which; NULL if it was not.
+    bid: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     reasons: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
     warnings: Mapped[list[dict[str, str]]] = mapped_column(JSONB)
 
