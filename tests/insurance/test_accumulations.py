@@ -158,3 +158,42 @@ def test_worst_years_and_events_fall_on_three_balance_sheets_and_are_drawn(
         assert drawn.mimetype == "image/svg+xml"
         assert ElementTree.fromstring(drawn.data).tag.endswith("svg")
     assert insurer.get(f"{path}/picture", of="nothing").status_code == 422
+
+
+def test_a_run_goes_out_in_the_open_formats_and_says_the_same_there(insurer: Client, insurance_db: Database) -> None:
+    book(insurance_db)
+    ran = run(insurance_db, insurer)
+
+    def table(name: str) -> list[dict[str, str]]:
+        answer = insurer.get(f"/v1/accumulations/{ran['id']}/exchange", table=name)
+        assert answer.mimetype == "text/csv"
+        return list(csv.DictReader(io.StringIO(answer.data.decode())))
+
+    places, policies = table("oed_location"), table("oed_account")
+    assert {one["AccNumber"] for one in places} == {one["AccNumber"] for one in policies} == {"1", "2"}
+    insured = sum(Decimal(one["OtherTIV"]) for one in places)
+    assert 0 < insured <= sum(Decimal(one["PolLimit6All"]) for one in policies)
+    # Pest and drought have no code there.
+    assert {one["LocPerilsCovered"] for one in places} == {"BBF;ZFZ;ZSN;XSL;OO1"}
+    rows_of = {(m["of"], m["name"]): m for m in ran["metrics"]}
+    number_of = {(one["Of"], one["Name"]): one["SummaryId"] for one in table("ord_summary")}
+    mean = {one["SummaryId"]: one for one in table("ord_alt")}
+    assert {key: mean[number]["MeanLoss"] for key, number in number_of.items()} == {
+        key: rows_of[key]["aal"] for key in number_of
+    }
+    all_of_it = number_of["all", ""]
+    assert (mean[all_of_it]["SourceNumLocs"], Decimal(mean[all_of_it]["SourceExposure"])) == ("2", insured)
+    curve = {(one["SummaryId"], one["EPType"], one["ReturnPeriod"]): one["Loss"] for one in table("ord_ept")}
+    at = next(one for one in rows_of["all", ""]["return_periods"] if one["return_period"] == 100)
+    kinds = {"OEP": "oep", "AEP": "aep", "TVAR_OEP": "occurrence_tvar", "TVAR_AEP": "tvar"}
+    assert {kind: curve[all_of_it, kind, "100"] for kind in kinds} == {kind: at[name] for kind, name in kinds.items()}
+    # A year costs what its events cost, less what went beyond the sums of the policies.
+    years: dict[int, Decimal] = {}
+    for one in table("ord_splt"):
+        years[int(one["Year"])] = years.get(int(one["Year"]), Decimal(0)) + Decimal(one["Loss"])
+    told = insurer.get(f"/v1/accumulations/{ran['id']}/years").data.decode("utf-8-sig")
+    cost = {int(one["year"]): Decimal(one["aggregate"]) for one in csv.DictReader(io.StringIO(told))}
+    assert years
+    assert set(years) == {year for year, amount in cost.items() if amount}
+    assert all(amount >= cost[year] > 0 for year, amount in years.items())
+    assert insurer.get(f"/v1/accumulations/{ran['id']}/exchange", table="nothing").status_code == 422

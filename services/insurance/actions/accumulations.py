@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.insurance.accumulation import book as books
-from services.insurance.accumulation import pictures
+from services.insurance.accumulation import exchange, pictures
 from services.insurance.accumulation.book import Arrays, Book
 from services.insurance.accumulation.metrics import metrics
 from services.insurance.accumulation.refusal import RowError
@@ -335,3 +335,10 @@ def years_file(session: Session, accumulation_id: UUID, format_: str) -> bytes:
         for year, row in enumerate(zip(*(one.tolist() for one in columns), strict=True), 1)
     )
     return spreadsheets.written(format_, YEARS_RESULT, lines)
+
+
+def exchange_file(session: Session, accumulation_id: UUID, table: str) -> bytes:
+    """The book or the results of a run in the field's open formats."""
+    made = finished(session, accumulation_id)
+    whole = arrays(session, made.id, "aggregate", "gross", "year", "event") if table == "ord_splt" else {}
+    return exchange.written(table, made.book, made.metrics or (), whole)

@@ -13,6 +13,7 @@ from services.insurance.schemas.accumulations import (
     AccumulationRequest,
     AccumulationResponse,
     BalanceSheetsResponse,
+    ExchangeQuery,
     PictureQuery,
 )
 from services.insurance.schemas.bulk_pricing import SpreadsheetQuery
@@ -57,6 +58,15 @@ def get_accumulation_years(session: Session, query: dict[str, Any], accumulation
     """Download the year loss table."""
     table = accumulations.years_file(session, accumulation_id, query["format"])
     return download(table, f"years-{accumulation_id}.{query['format']}")
+
+
+@blp.query("/accumulations/<uuid:accumulation_id>/exchange", scope="insurance:read")
+@blp.arguments(ExchangeQuery(), location="query")
+@blp.doc(responses=downloads("csv"))
+def get_accumulation_exchange(session: Session, query: dict[str, Any], accumulation_id: UUID) -> Response:
+    """Download the book as open exposure data (OED), or the results as open results data (ORD), as CSV."""
+    table = query["table"]
+    return download(accumulations.exchange_file(session, accumulation_id, table), f"{table}.csv")
 
 
 @blp.query("/accumulations/<uuid:accumulation_id>/balance-sheets", scope="insurance:read")

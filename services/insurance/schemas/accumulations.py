@@ -3,6 +3,7 @@
 from marshmallow import fields, validate
 
 from services.insurance.accumulation.book import DIMENSIONS, PARTS
+from services.insurance.accumulation.exchange import TABLES
 from services.insurance.actions.accumulations import PICTURES
 from shared.fields import Base, Moment, Money, Names, Whole
 
@@ -78,6 +79,12 @@ class PictureQuery(Base):
     """Which picture."""
 
     of = fields.String(load_default="exceedance", validate=validate.OneOf(PICTURES))
+
+
+class ExchangeQuery(Base):
+    """Which table: what is exposed (OED), or what a run says of it (ORD)."""
+
+    table = fields.String(load_default="oed_location", validate=validate.OneOf(tuple(TABLES)))
 
 
 class AccumulationItem(Base):
