@@ -69,6 +69,18 @@ def test_a_stranger_s_signature_counts_for_nothing_beside_a_trusted_one() -> Non
     assert len(check("model.json", written(DOCUMENT), [strange, mine], KEYS).signatures) == 1
 
 
+def test_keys_change_while_every_artefact_is_served() -> None:
+    """Signed again by the new key, an artefact holds before, while and after the old one is trusted."""
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    document = {"weights": [1, 2]}
+    signed = [sign(document, each, "the board", clock.now()) for each in (old, new)]
+    for trusting in ([old], [old, new], [new]):
+        keys = {key_id(each.public_key()): each.public_key() for each in trusting}
+        assert check("card", written(document), signed, keys).document == document
+    with pytest.raises(ArtefactError, match="no signature by a trusted key holds"):
+        check("card", written(document), signed[:1], {key_id(new.public_key()): new.public_key()})
+
+
 def test_the_development_key_holds_in_development_only() -> None:
     ours = key_id(DEVELOPMENT_KEY.public_key())
     assert ours in trusted(settings({}))

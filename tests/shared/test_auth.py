@@ -223,6 +223,26 @@ def test_a_withdrawn_key_ends(tmp_path: Path, clock: list[float]) -> None:
         verifier.principal(token)
 
 
+def test_keys_change_without_anybody_being_refused(tmp_path: Path, clock: list[float]) -> None:
+    """The new key is published beside the old one, signs from then on, and the old one goes when its tokens have."""
+    one, two = key("one"), key("two")
+    old, new = Issuer(tmp_path, one), Issuer(tmp_path, two)
+    verifier = Verifier(Keys(str(old.jwks), pause=10, life=300), ISSUER, AUDIENCE)
+    old.publish(one)
+    before = f"Bearer {old.token()}"
+    assert verifier.principal(before)
+    clock[0] += 10
+    old.publish(one, two)
+    after = f"Bearer {new.token()}"
+    assert verifier.principal(after), "at once, for its key id is unknown"
+    assert verifier.principal(before), "until it expires"
+    clock[0] += 300
+    old.publish(two)
+    assert verifier.principal(after)
+    with pytest.raises(UnauthenticatedError):
+        verifier.principal(before)
+
+
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tokens whose signatures were checked."""

@@ -31,7 +31,7 @@ def propose(
         at = next((n for n, row in enumerate(rows) if row["name"] == error.contract), 0)
         raise InvalidError(
             "these contracts are no programme",
-            errors=[{"pointer": f"/contracts/{at}", "detail": f"{error.contract}: {error.reason}"}],
+            errors=[{"pointer": f"/contracts/{at}", "detail": error.reason}],
         ) from None
     programme_id = uuid7()
     payload = {"programme": str(programme_id), "name": name, "starts_on": starts_on.isoformat(), "contracts": rows}
