@@ -1,15 +1,18 @@
 """Insurance: the year loss table against the least numpy can do, and a quote's marginal capital against its goal."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
+import numba
 import numpy as np
 
 from deploy.embedded import EmbeddedPostgres
+from services.insurance.accumulation import compiled
 from services.insurance.accumulation.event_set import BLOCK, EventSet
 from services.insurance.accumulation.exposure import Exposure, ParcelTerms, PolicyTerms, groups_of
-from services.insurance.accumulation.losses import year_table
+from services.insurance.accumulation.losses import YearTable, year_table
 from services.insurance.accumulation.marginal import BookYears, EventGrid
 from services.insurance.actions import PARAMETERS, accumulations, capital, pricing
 from shared import clock
@@ -18,14 +21,14 @@ from tests.insurance.examples import HAZARDS
 
 PARCELS, EVENTS, YEARS, ROUNDS = 10_000, 100_000, 20_000, 7
 #: Event-parcel losses.
-CELLS = 5_000_000
+CELLS = (5_000_000, 25_000_000)
 #: Years of the book that a quote joins, and the goal for the quote. [s]
 BOOK_YEARS, QUOTE_GOAL = 100_000, 0.005
 
 
 def rows(_: EmbeddedPostgres) -> list[Row]:
-    """Measure both."""
-    return [_years(), _quote()]
+    """Measure the years with and without the compiled pass, and a quote."""
+    return [*(row for cells in CELLS for row in _years(cells)), _quote()]
 
 
 def _cpu(run: Callable[[], object]) -> float:
@@ -37,9 +40,9 @@ def _cpu(run: Callable[[], object]) -> float:
 # -- the year loss table ----------------------------------------------------------------------------------------------
 
 
-def _book() -> tuple[EventSet, Exposure]:
+def _book(cells: int) -> tuple[EventSet, Exposure]:
     draw = np.random.default_rng(1)
-    counts = np.full(EVENTS, CELLS // EVENTS)
+    counts = np.full(EVENTS, cells // EVENTS)
     parcel = np.concatenate([np.sort(draw.choice(PARCELS, one, replace=False)) for one in counts[:2000]])
     parcel = np.tile(parcel, EVENTS // 2000).astype(np.int32)
     year = np.sort(draw.integers(1, YEARS + 1, EVENTS)).astype(np.int32)
@@ -74,21 +77,68 @@ def floor(events: EventSet, book: Exposure) -> tuple[np.ndarray, np.ndarray, np.
     return gross, aggregate, occurrence
 
 
-def _years() -> Row:
-    events, book = _book()
-    ours = year_table(events.blocks(), book, YEARS, events.perils, ())
-    for mine, theirs in zip((ours.ground_up, ours.aggregate[0], ours.occurrence[0]), floor(events, book), strict=True):
-        assert np.allclose(mine, theirs, rtol=1e-12)
-    return compare(
-        "accumulation",
-        f"year loss table of {PARCELS:,} parcels and {CELLS:,} losses vs a numpy floor",
-        lambda: _cpu(lambda: year_table(events.blocks(), book, YEARS, events.perils, ())),
-        lambda: _cpu(lambda: floor(events, book)),
-        unit="s CPU",
-        goal=1 / 1.1,
-        rounds=ROUNDS,
-        note="both: ground-up, deductible and limit of each parcel, sum and largest event of each year, same answers",
-    )
+@numba.njit
+def _compiled_floor(
+    damage: Any, parcel: Any, start: Any, year: Any, value: Any, deductible: Any, limit: Any, gross: Any,
+    aggregate: Any, occurrence: Any,
+) -> None:  # fmt: skip
+    for event in range(len(year)):
+        ground_up = paid = 0.0
+        for cell in range(start[event], start[event + 1]):
+            here = parcel[cell]
+            loss = damage[cell] * value[here]
+            ground_up += loss
+            loss -= deductible[here]
+            if loss < 0.0:
+                loss = 0.0
+            if loss > limit[here]:
+                loss = limit[here]
+            paid += loss
+        at = year[event] - 1
+        gross[at] += ground_up
+        aggregate[at] += paid
+        if paid > occurrence[at]:
+            occurrence[at] = paid
+
+
+def compiled_floor(events: EventSet, book: Exposure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same in one pass that numba compiles, keeping no loss of a parcel."""
+    found = np.zeros(YEARS), np.zeros(YEARS), np.zeros(YEARS)
+    terms = book.value, book.terms.deductible, book.terms.limit
+    _compiled_floor(events.damage, events.parcel, events.start, events.year, *terms, *found)
+    return found
+
+
+def _years(cells: int) -> Iterator[Row]:
+    events, book = _book(cells)
+
+    def ours() -> YearTable:
+        return year_table(events.blocks(), book, YEARS, events.perils, ())
+
+    def plainly() -> float:
+        compiled.AVAILABLE = False
+        try:
+            return _cpu(ours)
+        finally:
+            compiled.AVAILABLE = True
+
+    table = ours()
+    for reference in (floor, compiled_floor):
+        answers = reference(events, book)
+        for one, other in zip((table.ground_up, table.aggregate[0], table.occurrence[0]), answers, strict=True):
+            assert np.allclose(one, other, rtol=1e-12)
+    what = f"year loss table of {PARCELS:,} parcels and {cells:,} losses"
+    note = "both: ground-up, deductible and limit of each parcel, sum and largest event of each year, same answers"
+    for name, mine, reference, goal in (
+        (f"{what} vs a numpy floor", plainly, floor, 1 / 1.1),
+        (f"{what}, extra `fast`, vs a numpy floor", lambda: _cpu(ours), floor, 1 / 1.1),
+        (f"{what}, extra `fast`, vs a numba floor", lambda: _cpu(ours), compiled_floor, 1 / 1.5),
+    ):
+
+        def theirs(reference: Callable[[EventSet, Exposure], object] = reference) -> float:
+            return _cpu(lambda: reference(events, book))
+
+        yield compare("accumulation", name, mine, theirs, unit="s CPU", goal=goal, rounds=ROUNDS, note=note)
 
 
 # -- a quote ----------------------------------------------------------------------------------------------------------

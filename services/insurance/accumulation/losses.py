@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from services.insurance.accumulation import compiled
 from services.insurance.accumulation.event_set import EventSet
 from services.insurance.accumulation.exposure import GROUPS, Exposure
 from services.insurance.formulas.terms import annual_payments, losses_after_terms
@@ -44,6 +45,11 @@ class Terms:
         )  # fmt: skip
         self.by_year = any(bool(one.any()) for one in annual)
         self.annual_limit = np.where(policy.annual_limit > 0, policy.annual_limit, np.inf)
+        #: A row for each parcel, padded to 64 bytes: value, insured value, the terms in the order of (I114).
+        self.rows = np.zeros((len(insured), 8))
+        of_parcel = (self.deductible, self.deductible_rate, self.limit, self.limit_rate, self.franchise)
+        for place, column in enumerate((exposure.value, insured, *of_parcel)):
+            self.rows[:, place] = column
         self.single = len(exposure.policies) == len(exposure.parcels)
         self.policy = policy
 
@@ -110,11 +116,7 @@ def paid(
     events: EventSet, exposure: Exposure, terms: Terms, covered: Callable[[EventSet], Floats] | None = None
 ) -> Paid:
     """What the policies pay on a block of whole years; `covered` says which share of each cell a wording looks at."""
-    ground_up = events.damage * exposure.value[events.parcel]
-    loss = ground_up.copy() if terms.whole else events.damage * terms.insured[events.parcel]
-    if covered is not None:
-        loss *= covered(events)
-    cells = _after_parcel_terms(loss, events.parcel, terms)
+    ground_up, cells = _cells(events, exposure, terms, None if covered is None else covered(events))
     if terms.single and not terms.by_event and not terms.by_year:
         return Paid(events, ground_up, cells, exposure.policy)
     owner, policy = events.owner, exposure.policy[events.parcel]
@@ -136,6 +138,17 @@ def paid(
     factor = np.divide(runs, subject, out=np.zeros_like(runs), where=subject > 0)
     after = cells * factor[np.cumsum(new) - 1]
     return Paid(events, ground_up, after, exposure.policy, (run_event, run_policy, first, runs))
+
+
+def _cells(events: EventSet, exposure: Exposure, terms: Terms, share: Floats | None) -> tuple[Floats, Floats]:
+    """Ground-up loss of each cell, and what the terms of its parcel leave of it."""
+    if compiled.AVAILABLE and len(events.damage) >= compiled.LEAST:
+        return compiled.cells(events.damage, events.parcel, terms.rows, share)
+    ground_up = events.damage * exposure.value[events.parcel]
+    loss = ground_up.copy() if terms.whole else events.damage * terms.insured[events.parcel]
+    if share is not None:
+        loss *= share
+    return ground_up, _after_parcel_terms(loss, events.parcel, terms)
 
 
 def _after_parcel_terms(loss: Floats, parcel: npt.NDArray[np.int32], terms: Terms) -> Floats:

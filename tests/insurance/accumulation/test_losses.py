@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.insurance.accumulation import compiled
 from services.insurance.accumulation.event_set import make_event_set
 from services.insurance.accumulation.losses import Terms, paid, year_table
 from services.insurance.accumulation.refusal import RowError
@@ -61,6 +62,34 @@ def test_a_year_event_table_gives_its_occurrence_and_aggregate():
     table = year_table(events.blocks(1), exposure(1, value=[100.0]), 5, ("all",))
     assert table.occurrence[0].tolist() == close(case, "occurrence")
     assert table.aggregate[0].tolist() == close(case, "aggregate")
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("worded", [False, True])
+def test_the_compiled_pass_gives_numpys_bytes(kind: int, worded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, parcels = np.random.default_rng(kind), 50
+    scale = 1000.0 if kind == 0 else 1.0
+    terms = {
+        "deductible": draw.choice([0.0, 0.02, 0.3], parcels) * scale,
+        "deductible_type": np.full(parcels, kind, np.int32),
+        "limit": draw.choice([0.0, 0.3, 0.8], parcels) * scale,
+        "limit_type": np.full(parcels, kind, np.int32),
+        "franchise": draw.choice([0.0, 200.0], parcels),
+    }
+    value = draw.uniform(10, 1000, parcels)
+    book = exposure(parcels, value=value, sum_insured=value * draw.choice([0.5, 1.0], parcels), terms=terms)
+    events = random_set(kind, parcels, 400, 20)
+    covered = (lambda block: draw_share[: len(block.damage)]) if worded else None
+    draw_share = draw.choice([0.0, 0.5, 1.0], len(events.damage))
+    assert compiled.AVAILABLE
+    found = {}
+    for least in (0, len(events.damage) + 1):
+        monkeypatch.setattr(compiled, "LEAST", least)
+        found[least] = paid(events, book, Terms(book), covered)
+    one, other = found.values()
+    assert one.ground_up.tobytes() == other.ground_up.tobytes()
+    assert (one.cells == other.cells).all()
+    assert one.cells.any()
 
 
 @settings(max_examples=25, deadline=None)
