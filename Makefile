@@ -5,7 +5,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up doctor test test-browser test-faults check fix docs sbom bench clean
+.PHONY: help setup demo up doctor test test-browser test-oracles test-faults check fix docs sbom bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ test: .venv/ready ## run every test on a real PostgreSQL and a real broker
 
 test-browser: .venv/ready ## click through the pages in a real browser (needs chromium)
 	@$(PY) -m pytest tests/workbench tests/stack/test_workbench.py
+
+test-oracles: .venv/ready ## reserves against a library that is had for the run alone
+	@.venv/bin/uv run --quiet --isolated --locked --extra dev --with chainladder==0.10.1 pytest -n0 tests/insurance/formulas/test_reserve_library.py
 
 test-faults: .venv/ready ## ten minutes of kills, cuts, full disks and wrong clocks on real processes; MINUTES=60 for longer
 	@$(PY) -m tests.faults --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)

@@ -18,8 +18,14 @@ def development_factors(triangle: npt.ArrayLike) -> Array:
     array([1.514286])
     """
     c = np.asarray(triangle, dtype=np.float64)
-    both = ~np.isnan(c[:, 1:])
+    both = ~(np.isnan(c[:, 1:]) | np.isnan(c[:, :-1]))
     return np.asarray(np.where(both, c[:, 1:], 0).sum(axis=0) / np.where(both, c[:, :-1], 0).sum(axis=0))
+
+
+def _latest(c: Array) -> tuple[Array, npt.NDArray[np.intp]]:
+    """The last amount known of each origin and its development; recoveries may leave it below an earlier one."""
+    last = c.shape[1] - 1 - np.argmax(~np.isnan(c[:, ::-1]), axis=1)
+    return c[np.arange(len(c)), last], last
 
 
 def ultimates(triangle: npt.ArrayLike, factors: npt.ArrayLike) -> Array:
@@ -31,9 +37,9 @@ def ultimates(triangle: npt.ArrayLike, factors: npt.ArrayLike) -> Array:
     array([150., 180.])
     """
     c = np.asarray(triangle, dtype=np.float64)
-    last = (~np.isnan(c)).sum(axis=1) - 1
+    latest, last = _latest(c)
     to_ultimate = np.append(np.cumprod(np.asarray(factors, dtype=np.float64)[::-1])[::-1], 1.0)
-    return np.asarray(c[np.arange(len(c)), last] * to_ultimate[last])
+    return np.asarray(latest * to_ultimate[last])
 
 
 def claims_reserve(triangle: npt.ArrayLike, ultimates: npt.ArrayLike) -> float:
@@ -44,7 +50,8 @@ def claims_reserve(triangle: npt.ArrayLike, ultimates: npt.ArrayLike) -> float:
     >>> claims_reserve([[100, 150], [120, float("nan")]], [150.0, 180.0])
     60.0
     """
-    return float(np.sum(np.asarray(ultimates, dtype=np.float64) - np.nanmax(np.asarray(triangle, np.float64), axis=1)))
+    latest, _ = _latest(np.asarray(triangle, dtype=np.float64))
+    return float(np.sum(np.asarray(ultimates, dtype=np.float64) - latest))
 
 
 def bornhuetter_ferguson_reserve(prior_ultimate: float, later_factors: npt.ArrayLike) -> float:
