@@ -28,7 +28,7 @@ from deploy.embedded import ChildError, EmbeddedPostgres
 from deploy.issuer import PEOPLE, ROLES, DevelopmentIssuer
 from deploy.serve import WORKBENCH
 from deploy.stack import DEFAULT_PORT, Stack, StackError, running
-from shared import audit, db, inbox, logs, schema
+from shared import audit, db, inbox, logs, schema, spans
 from shared.artefacts import ArtefactError
 from shared.errors import RefusalError
 from shared.schema import SERVICES
@@ -80,6 +80,7 @@ def serve(service: str) -> None:
 
     configured = settings()
     logs.set_up(configured.log, service=service, role="serve")
+    spans.set_up(service, "serve")
     if service != WORKBENCH:
         _need(configured, "HEARTWOOD_DATABASE_URL")
     run(service, configured)
@@ -94,6 +95,7 @@ def work(service: str) -> None:
 
     configured = settings()
     logs.set_up(configured.log, service=service, role="work")
+    spans.set_up(service, "work")
     _need(configured, "HEARTWOOD_WORKER_DATABASE_URL")
     door = importlib.import_module(f"services.{service}.consumers").DOOR
     sys.exit(Worker(service, configured, door).run())
@@ -313,13 +315,22 @@ def _worker_databases(state: Path, databases: Path | None) -> dict[str, str]:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="The same seed, the same towns.")
 @click.option("--steps", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Of each town.")
 @click.option("--towns", default=10, show_default=True, type=click.IntRange(1, 100_000))
-def simulate(seed: int, steps: int, towns: int) -> None:
+@click.option("--planted", default=0, type=click.IntRange(0, 1000), metavar="SEEDS",
+              help="Instead, plant bugs and tell in which town each is found, with so many seeds.")  # fmt: skip
+def simulate(seed: int, steps: int, towns: int, planted: int) -> None:
     """Play random towns on real databases, with deaths, duplicates and lost logs, and look whether the books hold."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     try:
         simulator = importlib.import_module("tests.flows.simulate")
     except ModuleNotFoundError as error:
         _refuse(f"{error.name} is missing: the simulator runs from the source tree, after `make setup`")
+    if planted:
+        seeds = range(seed, seed + planted)
+        told = Table("planted bug", *(Column(f"seed {one}", justify="right") for one in seeds), title="found in town")
+        for bug, took in simulator.planted(seeds, lambda name: console.print(name, style="dim")).items():
+            told.add_row(bug, *map(str, took))
+        console.print(told)
+        return
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
         bar = progress.add_task(f"seed {seed}", total=towns)
         done, story = simulator.simulate(seed, steps, towns, lambda so_far: progress.update(bar, completed=so_far - 1))

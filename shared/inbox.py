@@ -55,7 +55,7 @@ class Incoming:
     def cause(self, session: Session) -> Iterator[None]:
         """Do what follows on account of this event: its trace, and its name as the actor of every deed."""
         before = session.info.get("actor")
-        with tracing(self.envelope.traceparent, self.envelope.request_id):
+        with tracing(self.envelope.traceparent, self.envelope.request_id, self.envelope.type):
             session.info["actor"] = self.actor
             yield
         if before is not None:

@@ -572,6 +572,7 @@ def _finish(metrics: Metrics, response: Response) -> Response:
     now = time.perf_counter()
     seconds = now - g.get("started", now)
     metrics.answered(route, response.status_code, seconds)
+    trace.describe(f"{asked.method} {route}", **{"http.response.status_code": response.status_code})
     if asked.path not in PUBLIC:
         log.info("request", method=asked.method, route=route, status=response.status_code, ms=round(seconds * 1e3, 1))
     return response

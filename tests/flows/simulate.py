@@ -3,11 +3,13 @@
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -28,6 +30,29 @@ def simulate(seed: int, steps: int, towns: int, tell: Callable[[int], None]) -> 
     `tell` hears how many towns there were so far. Returns what was done, and the smallest story that breaks a rule:
     empty if none does.
     """
+    with _world() as (databases, books):
+        return _played(databases, books, seed, steps, towns, tell)
+
+
+def planted(seeds: Sequence[int], tell: Callable[[str], None]) -> dict[str, list[int]]:
+    """For each bug that tests/flows/test_mutations.py plants: in which town it was found, for each seed."""
+    from tests.flows.test_mutations import PLANTED, towns_until_found
+
+    found: dict[str, list[int]] = {}
+    with _world() as (databases, books):
+        for plant in PLANTED:
+            name = plant.__name__.replace("_", " ")
+            tell(name)
+            for seed in seeds:
+                with pytest.MonkeyPatch.context() as patch:
+                    plant(patch)
+                    found.setdefault(name, []).append(towns_until_found(plant, databases, books, seed))
+    return found
+
+
+@contextmanager
+def _world() -> Iterator[tuple[dict[str, Any], Books]]:
+    """Four databases and their books."""
     # A town is full of refusals and of servers that die; the story tells what matters of them.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with (
@@ -37,7 +62,7 @@ def simulate(seed: int, steps: int, towns: int, tell: Callable[[int], None]) -> 
         databases = {service: make_database(postgres, service, f"town_{service}") for service in schema.SERVICES}
         books = Books(databases).open()
         try:
-            return _played(databases, books, seed, steps, towns, tell)
+            yield databases, books
         finally:
             books.close()
             for database in databases.values():
