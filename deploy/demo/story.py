@@ -434,6 +434,7 @@ class Story:
         loan = next(one for one in self.loans if self.loan(one)["state"] == "performing")
         county = loan.county
         account.chapter(f"8 · Fire in {COUNTIES[county].en} · {COUNTIES[county].zh}火灾")
+        self._foresee(self.loan(loan)["insurer"])
         struck = [one for one in self.loans if one.county == county and self.loan(one)["state"] in ALIVE]
         before = {one.id: self.loan(one) for one in struck}
         burnt = [one.asset_id for one in struck]
@@ -475,6 +476,27 @@ class Story:
             60,
         )
         account.check("every claim lowered the bank's balance by what it was paid", "credit", expected, found)
+
+    def _foresee(self, insurer: str) -> None:
+        """What the insurer knew before the fire: its book's bad years, and what they do to bank and guarantor."""
+        underwriter = self.insurer(insurer)
+        run = underwriter.post("/v1/accumulations", {"years": 2000})
+        self._job(run["id"], "the book's bad years", underwriter)
+        path = f"/v1/accumulations/{run['id']}"
+        told = {(one["of"], one["name"]): one for one in underwriter.get(path)["metrics"]}
+        whole = Decimal(told["all", ""]["aal"])
+        counties = sum((Decimal(one["aal"]) for (of, _), one in told.items() if of == "county"), Decimal(0))
+        worst = underwriter.get(f"{path}/balance-sheets")["worst_years_of_the_insurer"]
+        bad = next(one for one in worst if one["return_period"] == 100)
+        figures = {name: f"{Decimal(bad[name]):,.0f}" for name in ("insurer", "guarantor", "bank")}
+        self.account.check(
+            f"{insurer} knows its bad years: counties add up to the book",
+            "insurance",
+            True,
+            abs(whole - counties) < 1,
+            f"CNY {whole:,.0f} a year; in the worst of a hundred the insurer {figures['insurer']},"
+            f" guarantors {figures['guarantor']}, banks {figures['bank']}",
+        )
 
     def default(self, loan: Loan) -> None:
         """The uncured loan defaults; the guarantee pays; the pledge is taken over; the recovery is shared."""
@@ -590,8 +612,8 @@ class Story:
             self.account.tell(f"row {entry.get('row')}: {entry.get('field')} {entry.get('detail')}")
         return done
 
-    def _job(self, job_id: str, what: str) -> dict[str, Any]:
-        clerk = self.bureau()
+    def _job(self, job_id: str, what: str, person: Person | None = None) -> dict[str, Any]:
+        clerk = person or self.bureau()
         with _bar(what, 1) as advance:
 
             def read() -> dict[str, Any]:
