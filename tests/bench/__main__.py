@@ -13,6 +13,7 @@ from shared import logs
 from tests.bench import (
     accumulation,
     allocation,
+    capacity,
     consumer,
     covenants,
     database,
@@ -36,6 +37,7 @@ AREAS = {
     "consumer": consumer.rows,
     "sink": sink.rows,
     "allocation": allocation.rows,
+    "capacity": capacity.rows,
     "covenants": covenants.rows,
     "prices": prices.rows,
     "prescreens": prescreens.rows,

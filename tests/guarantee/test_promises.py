@@ -17,16 +17,17 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
-from services.guarantee.actions import capacity
-from services.guarantee.actions.guarantees import reserve_guarantee
+from services.guarantee.actions import calls, capacity
+from services.guarantee.actions.guarantees import issue_guarantee, reserve_guarantee
 from services.guarantee.formulas.split import split
-from services.guarantee.tables import Bucket, Guarantee
+from services.guarantee.tables import Bucket, Call, Guarantee
 from shared import clock, db
-from tests.guarantee.stories import COUNTY, asked, guarantee, ready, yuan
+from tests.guarantee.stories import COUNTY, accepted, asked, defaulted, guarantee, ready, recovered, yuan
 from tests.guarantee.test_capacity import WEIGHTS, Caps, wanted
 from tests.guarantee.test_storm import at_once, reconciled, transaction
-from tests.harness import GUARANTOR, OTHER_GUARANTOR, deliver
+from tests.harness import GUARANTOR, OTHER_GUARANTOR, body, client, deliver
 
 CLIENTS = 16
 
@@ -190,6 +191,42 @@ def test_p5_what_was_granted_can_be_posted_whatever_the_caps_are_now(naive):
     with naive.sessions.begin() as session:
         db.act_for(session, GUARANTOR)
         assert any(bucket.over_limit for bucket in session.scalars(select(Bucket)))
+
+
+def test_p6_the_journal_shows_when_it_was_touched_and_tells_the_balance_of_any_day(naive, sealed):
+    # Naive: a balance that is written over says nothing of yesterday, nor of who wrote it over.
+    transaction(naive, take)
+    transaction(naive, lambda s: s.execute(text("UPDATE naive_limits SET used = 1")))
+    assert naive_use(naive) == 1
+
+    ready(naive.sessions, sealed)
+    request = asked()
+    with sealed(naive.sessions, GUARANTOR) as session:
+        reserve_guarantee(session, request)
+        session.flush()
+        issue_guarantee(session, accepted(request, guarantee(session, request.loan_id).id))
+        calls.open_call(session, defaulted(request.loan_id))
+        call_id = session.scalars(select(Call.id)).one()
+    with clock.travelled(timedelta(days=1)), sealed(naive.sessions, GUARANTOR) as session:
+        calls.share_recovery(session, recovered(request.loan_id, yuan(1_000)))
+    manager = client("guarantee", naive, "guarantor", GUARANTOR)
+
+    def shown(**at):
+        told = body(manager.get(f"/v1/calls/{call_id}/journal", **at))
+        return told["intact"], {one["account"]: one["balance"] for one in told["balances"]}
+
+    yesterday = (clock.now() + timedelta(hours=1)).isoformat()
+    assert shown() == (
+        True,
+        {"bank": "-799200.00", "pool": "99900.00", "province": "299700.00", "subrogated": "399600.00"},
+    )
+    assert shown(at=yesterday)[1]["bank"] == "-800000.00"
+    rows = "SELECT id FROM journal_rows ORDER BY id LIMIT 1 OFFSET 1"
+    for change in (f"UPDATE journal_rows SET amount = amount + 0.01 WHERE id = ({rows})",
+                   f"DELETE FROM journal_rows WHERE id = ({rows})"):  # fmt: skip
+        with create_engine(naive.admin_url, poolclass=NullPool).begin() as connection:
+            connection.execute(text(change))
+        assert not shown()[0]
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10_000), min_size=4, max_size=4))

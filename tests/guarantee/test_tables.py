@@ -101,8 +101,8 @@ def test_no_row_can_contradict_itself(called, sealed, table, change, constraint)
 )
 def test_every_journal_row_has_two_accounts_and_an_amount(called, sealed, debit, credit, amount, constraint):
     statement = text(
-        "INSERT INTO journal_rows (id, institution, call_id, kind, source, debit, credit, amount, booked_at)"
-        " VALUES (:id, :institution, :call, 'payment', :id, :debit, :credit, :amount, now())"
+        "INSERT INTO journal_rows (id, institution, call_id, kind, source, debit, credit, amount, booked_at, hash)"
+        " VALUES (:id, :institution, :call, 'payment', :id, :debit, :credit, :amount, now(), '')"
     )
     with called.sessions() as session:
         db.act_for(session, GUARANTOR)

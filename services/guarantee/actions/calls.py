@@ -78,12 +78,22 @@ def open_call(session: Session, event: LoanDefaulted) -> None:
     session.flush()
     guarantee.state, guarantee.balance = "called", balance
     timers.cancel(session, guarantee.id, "claim_period")
-    _book(session, call, "call", call.id, ((account, "bank", parts[party]) for party, account in _ACCOUNTS.items()))
+    head = _book(
+        session, call, "call", call.id, ((account, "bank", parts[party]) for party, account in _ACCOUNTS.items())
+    )
     outbox.put(
         session,
         GuaranteeCalled(**_names(call), call_id=call.id, balance=call.balance, shares=call.shares),
     )
-    audit.record(session, "open_call", call.id, loan=str(call.loan_id), balance=str(balance), payable=str(call.payable))
+    audit.record(
+        session,
+        "open_call",
+        call.id,
+        loan=str(call.loan_id),
+        balance=str(balance),
+        payable=str(call.payable),
+        journal=head,
+    )
 
 
 def pay_call(session: Session, call_id: UUID, reference: str) -> Call:
@@ -97,9 +107,9 @@ def pay_call(session: Session, call_id: UUID, reference: str) -> Call:
     call.state, call.paid, call.paid_at, call.reference = "paid", call.payable, clock.now(), reference
     call.subrogated_claim = _subrogated(call)
     guarantee.state = "paid"
-    _book(session, call, "payment", call.id, [("bank", "cash", money.fen(call.payable))])
+    head = _book(session, call, "payment", call.id, [("bank", "cash", money.fen(call.payable))])
     outbox.put(session, GuaranteePaid(**_names(call), call_id=call.id, paid=call.payable, shares=call.shares))
-    audit.record(session, "pay_call", call.id, paid=str(call.paid), reference=reference)
+    audit.record(session, "pay_call", call.id, paid=str(call.paid), reference=reference, journal=head)
     if guarantee.loan_closed:
         release(session, guarantee, "the loan was closed before")
     return call
@@ -134,7 +144,7 @@ def share_recovery(session: Session, event: RecoveryReceived) -> None:
     call.recovered += recovery.net
     call.recovered_for_guarantors += recovery.net - recovery.share_bank
     call.subrogated_claim = _subrogated(call)
-    _book(
+    head = _book(
         session,
         call,
         "recovery",
@@ -145,7 +155,7 @@ def share_recovery(session: Session, event: RecoveryReceived) -> None:
         session,
         RecoveryShared(**_names(call), recovery_id=recovery.id, net=recovery.net, shares=recovery.shares),
     )
-    audit.record(session, "share_recovery", recovery.id, call=str(call.id), net=str(recovery.net))
+    audit.record(session, "share_recovery", recovery.id, call=str(call.id), net=str(recovery.net), journal=head)
 
 
 def close_loan(session: Session, event: LoanClosed) -> None:
@@ -175,12 +185,25 @@ def journal(session: Session, call_id: UUID) -> list[JournalRow]:
     return list(session.scalars(select(JournalRow).where(JournalRow.call_id == call_id).order_by(JournalRow.id)))
 
 
+def intact(rows: Iterable[JournalRow]) -> bool:
+    """Whether every row of a whole journal is what it was when it was written, and none before the last is missing.
+
+    That the last ones are there is for the audit's own chain to say: it keeps the last hash of each booking.
+    """
+    head = ""
+    for row in rows:
+        if row.hash != (row.hash_after(head) if row.hash or head else ""):
+            return False
+        head = row.hash
+    return True
+
+
 def _cancel(session: Session, guarantee: Guarantee, call: Call) -> None:
     call.state = "cancelled"
     parts = split(money.fen(call.balance), guarantee.shares_bp)
     rows = (("bank", account, parts[party]) for party, account in _ACCOUNTS.items())
-    _book(session, call, "cancellation", call.id, rows)
-    audit.record(session, "cancel_call", call.id)
+    head = _book(session, call, "cancellation", call.id, rows)
+    audit.record(session, "cancel_call", call.id, journal=head)
     guarantee.state = "issued"
 
 
@@ -196,10 +219,17 @@ def _call_of(session: Session, guarantee: Guarantee | None) -> Call | None:
     ).one_or_none()
 
 
-def _book(session: Session, call: Call, kind: str, source: UUID, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Enter amounts of (debit, credit, fen) in the journal; nothing is written for nothing."""
-    session.add_all(
-        JournalRow(
+def _book(session: Session, call: Call, kind: str, source: UUID, rows: Iterable[tuple[str, str, int]]) -> str:
+    """Enter amounts of (debit, credit, fen) at the end of the journal; its last hash, for the audit to keep.
+
+    Nothing is written for nothing. The call is locked, so nobody else adds to its journal meanwhile.
+    """
+    last = select(JournalRow.hash).where(JournalRow.call_id == call.id).order_by(JournalRow.id.desc()).limit(1)
+    head = session.scalar(last) or ""
+    for debit, credit, amount in rows:
+        if not amount:
+            continue
+        row = JournalRow(
             id=uuid7(),
             institution=tenant(session),
             call_id=call.id,
@@ -210,9 +240,9 @@ def _book(session: Session, call: Call, kind: str, source: UUID, rows: Iterable[
             amount=money.from_fen(amount),
             booked_at=clock.now(),
         )
-        for debit, credit, amount in rows
-        if amount
-    )
+        head = row.hash = row.hash_after(head)
+        session.add(row)
+    return head
 
 
 def _subrogated(call: Call) -> Decimal:

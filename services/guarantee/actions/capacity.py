@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session
 
 from services.guarantee.formulas.amortisation import amortised_use
@@ -238,23 +237,22 @@ def _obligors(session: Session, ids: Collection[UUID]) -> set[str]:
     return set(session.scalars(select(Reservation.obligor).where(Reservation.id.in_(ids))))
 
 
-def _insert_missing(session: Session, places: Iterable[Place]) -> None:
+def _insert_missing(session: Session, places: Collection[Place]) -> None:
     """Make rows for buckets that nothing was ever in, empty, so that they can be locked; in one order everywhere."""
-    rows = [
-        {
-            "id": uuid7(),
-            "institution": tenant(session),
-            "kind": kind,
-            "key": key,
-            "cap_legal": 0,
-            "cap_effective": 0,
-            "posted": 0,
-            "pending": 0,
-        }
-        for kind, key in sorted(set(places))
-    ]
-    if rows:
-        session.execute(insert(Bucket).values(rows).on_conflict_do_nothing())
+    if not places:
+        return
+    kinds, keys = zip(*sorted(set(places)), strict=True)
+    ids = [uuid7() for _ in kinds]
+    session.execute(_INSERT, {"ids": ids, "institution": tenant(session), "kinds": list(kinds), "keys": list(keys)})
+
+
+#: One statement for any number of rows, so that it is made once.
+_INSERT = text(
+    "INSERT INTO buckets (id, institution, kind, key, cap_legal, cap_effective, posted, pending)"
+    " SELECT id, :institution, kind, key, 0, 0, 0, 0"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:keys AS text[])) AS new (id, kind, key)"
+    " ON CONFLICT DO NOTHING"
+)
 
 
 def _lock(session: Session, places: Collection[Place]) -> dict[Place, Bucket]:

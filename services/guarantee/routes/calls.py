@@ -12,6 +12,7 @@ from services.guarantee.schemas.calls import (
     RECOVERIES,
     CallQuery,
     CallResponse,
+    JournalQuery,
     JournalResponse,
     PaymentRequest,
 )
@@ -61,9 +62,15 @@ def get_recoveries(session: Session, query: dict[str, Any], call_id: UUID) -> ob
 
 
 @blp.query("/calls/<uuid:call_id>/journal", scope="guarantee:read")
+@blp.arguments(JournalQuery(), location="query")
 @blp.response(200, JournalResponse())
-def get_journal(session: Session, call_id: UUID) -> object:
-    """Show the double-entry journal of a call and the balance of each account."""
-    rows = calls.journal(session, call_id)
+def get_journal(session: Session, query: dict[str, Any], call_id: UUID) -> object:
+    """Show the double-entry journal of a call and the balance of each account, now or at a moment."""
+    whole = calls.journal(session, call_id)
+    rows = [row for row in whole if query["at"] is None or row.booked_at <= query["at"]]
     sums = calls.balances(rows)
-    return {"rows": rows, "balances": [{"account": name, "balance": sums[name]} for name in sorted(sums)]}
+    return {
+        "rows": rows,
+        "balances": [{"account": name, "balance": sums[name]} for name in sorted(sums)],
+        "intact": calls.intact(whole),
+    }

@@ -64,6 +64,13 @@ class JournalRowSchema(Base):
     credit = fields.String(required=True)
     amount = Money(required=True)
     booked_at = Moment(required=True)
+    hash = fields.String(required=True)
+
+
+class JournalQuery(Base):
+    """Up to which moment; all of it if none is named."""
+
+    at = Moment(load_default=None)
 
 
 class BalanceSchema(Base):
@@ -74,8 +81,9 @@ class BalanceSchema(Base):
 
 
 class JournalResponse(Base):
-    """The double-entry journal of a call."""
+    """The double-entry journal of a call, and whether it is as it was written."""
 
+    intact = fields.Boolean(required=True)
     rows = fields.List(fields.Nested(JournalRowSchema()), required=True)
     balances = fields.List(fields.Nested(BalanceSchema()), required=True)
 

@@ -1,6 +1,7 @@
 """Calls, recoveries and their journal."""
 
-from datetime import date
+import hashlib
+from datetime import UTC, date
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from services.guarantee.tables.base import FIVE_PARTS, Base, FiveParts
 from shared.db import Id, Institution, Moment, MoneyColumn, Versioned
+from shared.strict_json import canonical
 
 
 class Call(Versioned, FiveParts, Base):
@@ -69,7 +71,8 @@ class Recovery(FiveParts, Base):
 class JournalRow(Base):
     """One amount that moves from the credit of one account to the debit of another: so the journal sums to zero.
 
-    Append-only: nobody has the right to change or delete a row, and balances are sums.
+    Append-only: nobody has the right to change or delete a row, and balances are sums. Each row is chained to the one
+    before it in its call's journal, so that a row which was changed all the same shows.
     """
 
     __tablename__ = "journal_rows"
@@ -95,3 +98,14 @@ class JournalRow(Base):
     credit: Mapped[str] = mapped_column(String(16))
     amount: Mapped[MoneyColumn]
     booked_at: Mapped[Moment]
+    #: Of the hash before it and of what the row says; empty in rows from before there was a chain.
+    hash: Mapped[str] = mapped_column(String(64))
+
+    def hash_after(self, previous: str) -> str:
+        """SHA-256 of the hash before it and of everything the row says."""
+        said = {
+            "id": str(self.id), "institution": self.institution, "call_id": str(self.call_id), "kind": self.kind,
+            "source": str(self.source), "debit": self.debit, "credit": self.credit, "amount": f"{self.amount:.2f}",
+            "booked_at": self.booked_at.astimezone(UTC).isoformat(),
+        }  # fmt: skip
+        return hashlib.sha256(previous.encode() + canonical(said)).hexdigest()
