@@ -76,8 +76,8 @@ def _reservations(postgres: EmbeddedPostgres, database: Database) -> Row:
         "ours locks the limits in order, reads the obligor's reservations, measures them at the weight of their total,"
         f" checks, updates {len(shared)} limits, inserts one and the reservation: {statements} statements and one"
         " commit, row-level security included; the bare side updates as many rows of the same table by their keys and"
-        f" inserts as many, with nothing read, computed or checked; of {CLIENTS * EACH * ROUNDS:,} asked for, {granted:,} were"
-        " granted and 0 limits passed"
+        f" inserts as many, with nothing read, computed or checked; of {CLIENTS * EACH * ROUNDS:,} asked for,"
+        f" {granted:,} were granted and 0 limits passed"
     )
     return Row.of(
         "capacity", "reservation vs bare transaction of as many rows, 16 clients, wall", walls,

@@ -27,7 +27,7 @@ def step(database):
 
 def test_a_queue_is_placed_watched_and_its_certificate_holds(guarantee_db, manager):
     given = queue(40, 3, seed=3, tightness=0.4)
-    made = sent(manager, given, query="?seed=7")
+    made = sent(manager, given, query="?seed=7&what_if=quota:50,cut_off:G00")
     assert (made["loans"], made["seed"], made["bound"]) == (40, 7, None)
     assert manager.get(f"/v1/allocations/{made['id']}/certificate").status_code == 404
     gaps = []
@@ -37,6 +37,10 @@ def test_a_queue_is_placed_watched_and_its_certificate_holds(guarantee_db, manag
     assert body(manager.get(f"/v1/jobs/{made['id']}"))["state"] == "finished"
     answer = manager.get(f"/v1/allocations/{made['id']}/certificate")
     assert checker.faults(json.dumps(given).encode(), answer.get_data()) == []
+    quota, cut_off = json.loads(answer.get_data())["what_if"]
+    assert (quota["change"], cut_off["change"]) == ("quota:50", "cut_off:G00")
+    assert cut_off["lost_value"] > 0
+    assert cut_off["lose_their_place"]
     assert body(manager.get("/v1/allocations"))["items"][0]["finished_at"] is not None
     with guarantee_db.sessions.begin() as session:
         db.act_for(session, GUARANTOR)
@@ -60,6 +64,8 @@ def test_a_queue_with_a_bad_row_is_refused_at_once(manager):
     given["loans"][1]["amount"] = 0.5
     refused = sent(manager, given, status=422)
     assert "loans, row 2 (L000001), amount: 0.5 is not a whole number of fen" in refused["detail"]
+    refused = sent(manager, queue(5, 3, seed=3), status=422, query="?what_if=rain:5")
+    assert "'rain:5' is none of net_assets:-20, quota:50, cut_off:GUARANTOR" in refused["detail"]
     assert body(manager.get("/v1/jobs"))["items"] == []
 
 

@@ -4,6 +4,7 @@ What comes out is a certificate. It holds no room until it is accepted, by actio
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from services.guarantee.allocation.problem import make_problem
 from services.guarantee.allocation.queue_file import read_queue
 from services.guarantee.allocation.refusal import QueueError
 from services.guarantee.allocation.search import Effort
+from services.guarantee.allocation.what_if import changed, what_if
 from services.guarantee.tables import Allocation
 from shared import audit, clock, jobs
 from shared.db import found, tenant
@@ -25,19 +27,26 @@ from shared.jobs import Job
 MAX_FILE, MOST_LOANS = 16 * 1024 * 1024, 20_000
 
 
-def start(session: Session, file: BinaryIO, seed: int, officer: str) -> Allocation:
-    """Take a queue and start its job; one that cannot be placed for a reason in the file is refused at once."""
+def start(session: Session, file: BinaryIO, seed: int, changes: Sequence[str], officer: str) -> Allocation:
+    """Take a queue and start its job; one that cannot be placed for a reason in the file is refused at once.
+
+    The certificate also tells what would be under each of the changes, in seconds and without an integer core.
+    """
     file.seek(0)
     raw = file.read()
     try:
         queue = read_queue(raw)
         make_problem(queue)
+        for change in changes:
+            changed(queue, change)
     except QueueError as error:
         raise InvalidError(f"the queue cannot be placed: {error}") from None
     if len(queue.loans) > MOST_LOANS:
         raise InvalidError(f"the queue has {len(queue.loans)} loans, at most {MOST_LOANS} are placed here at once")
     effort = _effort(seed)
-    job = jobs.start(session, "allocation", effort.lines + effort.cores + 2, queue=queue.digest, seed=seed)
+    job = jobs.start(
+        session, "allocation", effort.lines + effort.cores + 2, queue=queue.digest, seed=seed, what_if=list(changes)
+    )
     made = Allocation(
         id=job.id,
         institution=tenant(session),
@@ -72,7 +81,8 @@ def step(session: Session, job: Job) -> None:
         job.total = max(job.total, job.done + 1)
         return
     result = run.result()
-    made.certificate, made.state = certificate(result, effort), None
+    others = [what_if(result, change) for change in job.input.get("what_if", [])]
+    made.certificate, made.state = certificate(result, effort, others), None
     made.value, made.bound, made.gap = result.value, result.sharp_bound, _share(result.gap)
     made.finished_at, job.done = clock.now(), job.total
     audit.record(session, "place_queue", made.id, queue=run.queue.digest, value=made.value, bound=made.bound)

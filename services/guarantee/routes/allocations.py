@@ -38,7 +38,8 @@ def post_allocation(session: Session, query: dict[str, Any]) -> Any:
 
     The job's log tells bound and gap after each turn. Nothing is reserved before two persons accept it.
     """
-    made = allocations.start(session, uploaded().file, query["seed"], caller().subject)
+    changes = query["what_if"].split(",") if query["what_if"] else []
+    made = allocations.start(session, uploaded().file, query["seed"], changes, caller().subject)
     session.flush()
     return made, {"Location": f"/v1/allocations/{made.id}"}
 

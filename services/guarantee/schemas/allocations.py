@@ -10,6 +10,11 @@ class AllocationQuery(Base):
     """How to place a queue."""
 
     seed = fields.Integer(load_default=1, validate=validate.Range(0, 2**31 - 1))
+    what_if = Text(
+        max_length=200,
+        load_default=None,
+        metadata={"description": "Also under other limits, by commas: net_assets:-20, quota:50 or cut_off:GUARANTOR"},
+    )
 
 
 class AllocationResponse(Base):
