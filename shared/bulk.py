@@ -37,6 +37,20 @@ def insert(session: Session, table: Table, columns: Sequence[str], rows: Iterabl
     _through(session, table, columns, rows, statement)
 
 
+def array(values: Sequence[str]) -> str:
+    """An array as PostgreSQL reads it, of values that are text already; an empty one is none at all.
+
+    >>> print(array(["1", "", 'a "b"']), array([]))
+    {"1",NULL,"a \\"b\\""} {}
+    """
+    joined = '","'.join(values)
+    if joined.count('"') > 2 * max(0, len(values) - 1) or "\\" in joined:
+        values = [one.replace("\\", "\\\\").replace('"', '\\"') for one in values]
+        return "{" + ",".join([f'"{one}"' if one else "NULL" for one in values]) + "}"
+    # Without a quote in any value, two of them in a row are an empty one.
+    return f'{{"{joined}"}}'.replace('""', "NULL") if values else "{}"
+
+
 def update(
     session: Session,
     table: Table,

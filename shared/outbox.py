@@ -5,7 +5,7 @@ of one aggregate number, and therefore commit, one after the other. What is stil
 `outbox_unsent`; the events themselves never change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -81,8 +81,17 @@ def put(session: Session, event: Event) -> Outbox:
 
 def put_all(session: Session, events: Sequence[Event]) -> None:
     """Write many events together, after those that wait in the session: bulk work makes no objects."""
-    rows = [_row(session, event) for event in events]
-    bulk.insert_mappings(session, table_of(Outbox), [row | {"payload": text} for row, text in rows])
+    write(session, ready(session, events))
+
+
+def ready(session: Session, events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Events as rows, on account of what goes on now; to be written together with those of other causes."""
+    return [row | {"payload": text} for row, text in (_row(session, event) for event in events)]
+
+
+def write(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows that were made ready, in their order."""
+    bulk.insert_mappings(session, table_of(Outbox), rows)
 
 
 def _row(session: Session, event: Event) -> tuple[dict[str, Any], bulk.Json]:

@@ -59,7 +59,8 @@ def put_all(session: Session, kind: str, due: Mapping[UUID, datetime]) -> None:
 
 def cancel_all(session: Session, kind: str, subjects: Iterable[UUID]) -> None:
     """Cancel the timers of one kind for many subjects."""
-    session.execute(delete(Timer).where(Timer.kind == kind, Timer.subject.in_(list(subjects))))
+    if gone := list(subjects):
+        session.execute(delete(Timer).where(Timer.kind == kind, Timer.subject.in_(gone)))
 
 
 def cancel(session: Session, subject: UUID, *kinds: str) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 
-from services.credit.actions.covenants import Block, Findings, Forests
+from services.credit.actions.covenants import Block, Findings, Forests, numbers
 from services.credit.actions.policy import Policy
 from services.credit.formulas import staging
 from services.credit.formulas.covenants import Flags, Floats, Whole
@@ -64,10 +63,10 @@ def classify(
     """
     late = np.maximum(0, on.toordinal() - due)
     probability = staging.default_probabilities(
-        _numbers(one.loans, "borrower_probability"), policy["fire_default_uplift"], _fire(policy, one, known)
+        numbers(one.loans.texts("borrower_probability")), policy["fire_default_uplift"], _fire(policy, one, known)
     )
     limits, rise = policy["stage_days"], policy["significant_increase"]
-    increased = staging.risk_increased(probability, _numbers(one.loans, "origin_probability"), **rise)
+    increased = staging.risk_increased(probability, numbers(one.loans.texts("origin_probability")), **rise)
     impaired = np.zeros(len(one), dtype=bool)
     stage = staging.stages(late, increased, impaired, found.broken | short, limits["default"], limits["significant"])
     floors = {name: staging.FIVE_CLASSES.index(best) for name, best in policy["five_class_floors"].items()}
@@ -127,7 +126,3 @@ def _fire(policy: Policy, one: Block, known: Forests) -> Floats:
     largest = np.zeros(len(one))
     np.maximum.at(largest, one.owner, each[one.forest])
     return np.where(largest > 0, largest, base)
-
-
-def _numbers(rows: Sequence[Any], name: str) -> Floats:
-    return np.array([np.nan if (value := getattr(row, name)) is None else value for row in rows], dtype=np.float64)

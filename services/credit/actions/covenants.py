@@ -7,7 +7,6 @@ columns and tests them again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -17,7 +16,7 @@ from services.credit.actions.policy import Policy
 from services.credit.formulas import covenants as formulas
 from services.credit.formulas import loan_to_value as ltv
 from services.credit.formulas.covenants import Flags, Floats, Whole
-from services.credit.tables import COVERING, Valuation
+from services.credit.tables import COVERING, Contracts, Pledges, Valuation
 
 QUANTILES = ("p05", "p10", "p50", "p90", "p95")
 #: As an ordinal: no day at all.
@@ -87,8 +86,8 @@ def forests(policy: Policy, valuations: Mapping[UUID, Valuation]) -> Forests:
 class Block:
     """Loans, their legs and their pledges, as columns."""
 
-    loans: Sequence[Any]
-    ids: list[UUID]
+    loans: Contracts
+    ids: Sequence[str]
     balance: Whole
     called: Flags
     quantile: Whole
@@ -97,13 +96,14 @@ class Block:
     matures: Whole
     cover_bound: Flags
     cover_until: Whole
+    next_due: Whole
     guarantee_released: Flags
     #: Of each pledge: its loan and its forest by place, its tonnes, whether the lien stands or was struck out.
     owner: Whole
     forest: Whole
     asset_ids: list[UUID]
     tonnes: Floats
-    pledge_states: list[str]
+    pledge_states: Sequence[str]
     placed: Flags
     released: Flags
 
@@ -111,29 +111,46 @@ class Block:
         return len(self.ids)
 
 
-def block(loans: Sequence[Any], pledges: Sequence[Any], known: Forests) -> Block:
+def numbers(told: Sequence[str]) -> Floats:
+    """Numbers as the database writes them; NaN where there is none."""
+    return np.array([float(one or "nan") for one in told], dtype=np.float64)
+
+
+def days(told: Sequence[str]) -> Whole:
+    """Days by their ordinals; NEVER where there is none."""
+    return np.array([int(one or NEVER) for one in told], dtype=np.int64)
+
+
+def are(told: Sequence[str], *states: str) -> Flags:
+    """Whether each is one of these states."""
+    return np.array([one in states for one in told], dtype=bool)
+
+
+def block(loans: Contracts, pledges: Pledges, known: Forests) -> Block:
     """The rows of loans and of their pledges as columns."""
-    place = {row.id: number for number, row in enumerate(loans)}
+    ids = loans.texts("id")
+    place = {one: number for number, one in enumerate(ids)}
     unknown = len(known) - 1
     return Block(
         loans=loans,
-        ids=[row.id for row in loans],
-        balance=np.array([row.balance for row in loans], dtype=np.int64),
-        called=np.array([row.state == "margin_called" for row in loans], dtype=bool),
-        quantile=np.array([QUANTILES.index(row.quantile) for row in loans], dtype=np.int64),
-        margin=np.array([row.margin for row in loans], dtype=np.float64),
-        cure=np.array([row.cure for row in loans], dtype=np.float64),
-        matures=np.array([_ordinal(row.matures_on) for row in loans], dtype=np.int64),
-        cover_bound=np.array([row.cover_state in COVERING for row in loans], dtype=bool),
-        cover_until=np.array([_ordinal(row.cover_until) for row in loans], dtype=np.int64),
-        guarantee_released=np.array([row.guarantee_state == "released" for row in loans], dtype=bool),
-        owner=np.array([place[row.loan_id] for row in pledges], dtype=np.int64),
-        forest=np.array([known.at.get(row.asset_id, unknown) for row in pledges], dtype=np.int64),
-        asset_ids=[row.asset_id for row in pledges],
-        tonnes=np.array([row.tonnes for row in pledges], dtype=np.float64),
-        pledge_states=[row.pledge_state for row in pledges],
-        placed=np.array([row.pledge_state == "placed" for row in pledges], dtype=bool),
-        released=np.array([row.pledge_state == "released" for row in pledges], dtype=bool),
+        ids=ids,
+        balance=np.rint(numbers(loans.texts("balance")) * 100).astype(np.int64),
+        called=are(loans.texts("state"), "margin_called"),
+        quantile=np.array([QUANTILES.index(one) for one in loans.texts("quantile")], dtype=np.int64),
+        margin=numbers(loans.texts("margin")),
+        cure=numbers(loans.texts("cure")),
+        matures=days(loans.texts("matures_on")),
+        cover_bound=are(loans.texts("cover_state"), *COVERING),
+        cover_until=days(loans.texts("cover_until")),
+        next_due=days(loans.texts("next_due_on")),
+        guarantee_released=are(loans.texts("guarantee_state"), "released"),
+        owner=np.array([place[one] for one in pledges.loan_ids], dtype=np.int64),
+        forest=np.array([known.at.get(one, unknown) for one in pledges.asset_ids], dtype=np.int64),
+        asset_ids=pledges.asset_ids,
+        tonnes=np.array(pledges.tonnes, dtype=np.float64),
+        pledge_states=pledges.states,
+        placed=are(pledges.states, "placed"),
+        released=are(pledges.states, "released"),
     )
 
 
@@ -238,7 +255,3 @@ def issuance_years(one: Block, known: Forests, on: date) -> IssuanceYears:
     year = np.array([date.fromordinal(each).year for each in day.tolist()], dtype=np.int64)
     keys, at = np.unique(owner * 10_000 + year, return_inverse=True)
     return IssuanceYears(keys // 10_000, keys % 10_000, formulas.sums(income, at, len(keys)))
-
-
-def _ordinal(day: date | None) -> int:
-    return NEVER if day is None else day.toordinal()

@@ -49,6 +49,10 @@ def _propose(session: Session, loan: Loan, decided: Decided, price: Price) -> No
     loan.late_markup = Decimal(str(terms["late_charge"]["markup"]))
     loan.issuances = expected_issuances(session, loan)
     loan.offer_expires_at = expires
+    levels = policy(decided.decision.decided_on, COVENANTS)
+    loan.covenant_quantile, loan.cure_days = levels["margin_quantile"], levels["cure_days"]
+    loan.margin_level = Decimal(f"{levels['margin_call_loan_to_value']:.8f}")
+    loan.cure_level = Decimal(f"{levels['cure_loan_to_value']:.8f}")
     loan.offer = _payload(loan, decided, price, expires)
     loan.offer_hash = approvals.payload_hash(loan.offer)
     loan.reasons = []
@@ -72,7 +76,7 @@ def _expiry(loan: Loan) -> datetime:
 
 def _payload(loan: Loan, decided: Decided, price: Price, expires: datetime) -> dict[str, Any]:
     """Everything the second person approves, in texts and whole numbers only, so that its hash is one."""
-    judgement, covenants = decided.judgement, policy(decided.decision.decided_on, COVENANTS)
+    judgement = decided.judgement
     return {
         "loan_id": str(loan.id),
         "amount": str(loan.amount),
@@ -123,10 +127,10 @@ def _payload(loan: Loan, decided: Decided, price: Price, expires: datetime) -> d
             for asset in loan.assets
         ],
         "covenants": {
-            "quantile": covenants["margin_quantile"],
-            "margin_call_loan_to_value": _rate(covenants["margin_call_loan_to_value"]),
-            "cure_loan_to_value": _rate(covenants["cure_loan_to_value"]),
-            "cure_days": covenants["cure_days"],
+            "quantile": loan.covenant_quantile,
+            "margin_call_loan_to_value": str(loan.margin_level),
+            "cure_loan_to_value": str(loan.cure_level),
+            "cure_days": loan.cure_days,
         },
         "decision_hash": decided.decision.result_hash,
         "unverified_parameters": list(unverified(decided.decision.decided_on)),

@@ -69,7 +69,7 @@ def tested(session: Session) -> Iterator[Tested]:
         session.expunge_all()
         covers, _ = watching.debt_service_covers(session, block, known, today)
         result = covenants.examine(block, known, today)
-        due = np.array([(row.next_due_on or row.matures_on).toordinal() for row in block.loans], dtype=np.int64)
+        due = np.where(block.next_due == NEVER, block.matures, block.next_due)
         short = covers < rules["minimum_debt_service_cover"]
         yield Tested(block, known, result, classes.classify(classing, block, known, result, short, due, today))
 
@@ -110,8 +110,8 @@ def _grounds(session: Session, one: Tested) -> dict[int, dict[str, int]]:
     levels, owed = rules["watch_levels"], block.balance
     left, cover_left = result.fresh_until - today, block.cover_until - today
     running = block.balance > 0
-    reduced = missing_covers(session, block.ids)
-    missing = np.array([reduced.get(loan_id, 0) for loan_id in block.ids], dtype=np.int64)
+    reduced = missing_covers(session, [UUID(one) for one in block.ids])
+    missing = np.array([reduced.get(one, 0) for one in block.ids], dtype=np.int64)
     close = ~result.broken & (result.ratio > levels["share_of_limit"] * block.margin)
     signs: list[tuple[str, Flags, Any]] = [
         ("valuation_unusable", result.unvalued, owed),
@@ -121,7 +121,7 @@ def _grounds(session: Session, one: Tested) -> dict[int, dict[str, int]]:
         ("guarantee_lost", result.guarantee_lost, owed),
         ("pledge_lost", result.pledge_lost, result.shortfall),
         ("valuation_ageing", ~result.unvalued & (left >= 0) & (left <= levels["valuation_days_left"]), owed),
-        ("cover_breached", np.array([row.cover_state == "breached" for row in block.loans], dtype=bool), owed),
+        ("cover_breached", covenants.are(block.loans.texts("cover_state"), "breached"), owed),
         ("cover_reduced", ~result.cover_lost & (missing > 0), missing),
         (
             "cover_ending",
@@ -143,7 +143,7 @@ def _line(one: Tested, place: int, grounds: Mapping[str, int]) -> dict[str, Any]
     return {
         "loan_id": row.id,
         "state": row.state,
-        "balance": money.from_fen(row.balance),
+        "balance": row.balance,
         "loan_to_value": None if ratio != ratio else Decimal(f"{ratio:.8f}"),
         "margin_call_loan_to_value": Decimal(f"{row.margin:.8f}"),
         "shortfall": money.from_fen(int(one.found.shortfall[place])),
@@ -264,7 +264,7 @@ def stress(
             row = one.block.loans[place]
             line = {
                 "loan_id": row.id,
-                "balance": money.from_fen(row.balance),
+                "balance": row.balance,
                 "loan_to_value": _ratio(float(one.found.ratio[place])),
                 "stressed_loan_to_value": _ratio(ratio),
                 "shortfall": money.from_fen(short),

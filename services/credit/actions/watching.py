@@ -4,9 +4,9 @@ One loan or a hundred thousand, a test goes the same way: lock, read, compute as
 covenant_tests.
 """
 
+import itertools
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,6 @@ from services.credit.actions.states import may_follow
 from services.credit.formulas.covenants import weakest_covers
 from services.credit.formulas.staging import FIVE_CLASSES, bucket, five_class
 from services.credit.tables import (
-    CovenantTest,
     Loan,
     LoanClass,
     LoanHistory,
@@ -31,6 +30,7 @@ from services.credit.tables import (
     agreed_principal,
     contracts_of,
     debt_service_of,
+    keep_tests,
     live_loans_on,
     lock_live,
     next_due,
@@ -39,7 +39,6 @@ from services.credit.tables import (
 )
 from shared import audit, bulk, clock, money, outbox, timers, watchers
 from shared.db import acting_for, table_of, tenant
-from shared.events.base import Event
 from shared.events.credit import MarginCalled, MarginCured
 from shared.events.parts import Reason
 from shared.ids import uuid7
@@ -58,18 +57,18 @@ def watch_assets(session: Session, valued: Mapping[UUID, Incoming]) -> None:
 
 def watch_clock(session: Session, loan_id: UUID) -> None:
     """Test the covenants of a loan because a valuation or the policy may have run out by itself."""
-    retest_all(session, [loan_id], "clock")
+    retest_all(session, [str(loan_id)], "clock")
 
 
 def retest(session: Session, loan: Loan, cause: str) -> None:
     """Test the covenants of a locked loan that may just have changed."""
     session.flush()
-    retest_all(session, [loan.id], cause)
+    retest_all(session, [str(loan.id)], cause)
     session.refresh(loan)
 
 
 def retest_all(
-    session: Session, loan_ids: Sequence[UUID], cause: str, came: Mapping[UUID, Incoming] | None = None
+    session: Session, loan_ids: Sequence[str], cause: str, came: Mapping[UUID, Incoming] | None = None
 ) -> None:
     """Test the covenants of this bank's loans, those of them that are live: call the margin on a breach, or end the
     call when it is cured. `came` names, by forest, the event on whose account each is tested.
@@ -128,10 +127,10 @@ def contract(loan: Loan) -> dict[str, Any]:
     }
 
 
-def read(session: Session, loan_ids: Sequence[UUID]) -> tuple[Block, Forests, dict[UUID, Valuation]]:
+def read(session: Session, loan_ids: Sequence[str]) -> tuple[Block, Forests, dict[UUID, Valuation]]:
     """Loans as columns, with the valuations of what is pledged for them."""
     loans, pledges = contracts_of(session, loan_ids), pledges_of(session, loan_ids)
-    valuations = valuations_of(session, {row.asset_id for row in pledges})
+    valuations = valuations_of(session, set(pledges.asset_ids))
     known = covenants.forests(policy(clock.today(), COVENANTS), valuations)
     return covenants.block(loans, pledges, known), known, valuations
 
@@ -150,7 +149,7 @@ def debt_service_covers(session: Session, block: Block, known: Forests, on: date
     return weakest_covers(years.income, service, years.owner, years.year, len(block))
 
 
-def _retest(session: Session, loan_ids: Sequence[UUID], cause: str, came: Mapping[UUID, Incoming]) -> None:
+def _retest(session: Session, loan_ids: Sequence[str], cause: str, came: Mapping[UUID, Incoming]) -> None:
     # What the legs tell is written under the lock of the loan, so it is read after that is had.
     live = lock_live(session, loan_ids)
     if not live:
@@ -176,7 +175,7 @@ class _Test:
         valuations: Mapping[UUID, Valuation],
         found: Findings,
         service: tuple[Any, Any],
-        due: Mapping[UUID, date],
+        due: Mapping[str, date],
     ) -> None:
         self.session, self.cause, self.block, self.found = session, cause, block, found
         self.known, self.valuations = known, valuations
@@ -186,115 +185,105 @@ class _Test:
         self.due = due
         self.short = self.covers < self.rules["minimum_debt_service_cover"]
         self.classing = policy(clock.today(), CLASSES)
-        self.days = [due.get(row.id) or row.next_due_on or row.matures_on for row in block.loans]
-        days = np.array([one.toordinal() for one in self.days], dtype=np.int64)
-        self.classes = classes.classify(self.classing, block, known, found, self.short, days, clock.today())
+        self.next_due = np.where(block.next_due == NEVER, block.matures, block.next_due)
+        if due:
+            self.next_due = np.array([due[one].toordinal() for one in block.ids], dtype=np.int64)
+        self.classes = classes.classify(self.classing, block, known, found, self.short, self.next_due, clock.today())
         # A ratio that is unknown has cured nothing, whatever else holds.
         self.cured = block.called & ~found.broken & ~np.isnan(found.ratio)
         self.breached = ~block.called & found.broken
-        self.ratios = [None if one != one else Decimal(f"{one:.8f}") for one in found.ratio.tolist()]
-        self.shortfalls = [_yuan(one) for one in found.shortfall.tolist()]
-        self.pledges: dict[int, list[int]] = {}
-        for number, owner in enumerate(block.owner.tolist()):
-            self.pledges.setdefault(owner, []).append(number)
+        #: The pledges of each loan are those from its place here to the next.
+        self.first = np.searchsorted(block.owner, np.arange(len(block) + 1)).tolist()
         self.why = {place: self._reasons(place) for place in np.flatnonzero(found.broken).tolist()}
 
     def write(self, came: Mapping[UUID, Incoming]) -> None:
         """Write the loans, the tests and what follows from them."""
         changed = np.flatnonzero(self.breached | self.cured).tolist()
-        self._write_loans(set(changed))
-        self._write_tests()
+        self._keep(changed)
         self._set_freshness()
         self._write_classes(came)
-        causes: dict[Incoming | None, list[int]] = {}
+        self._tell(changed, came)
+
+    def _keep(self, changed: Sequence[int]) -> None:
+        """Write each loan as it stands now, and the test of it."""
+        found, block, classed = self.found, self.block, self.classes
+        texts, count = block.loans.texts, len(block)
+        states, steps, cure_by = list(texts("state")), list(texts("steps")), list(texts("cure_by"))
         for place in changed:
-            causes.setdefault(self._incoming(place, came), []).append(place)
-        for incoming, places in causes.items():
-            with nullcontext() if incoming is None else incoming.cause(self.session):
-                self._tell(places)
+            states[place], steps[place] = self._following(place), str(int(steps[place]) + 1)
+            cure_by[place] = self._cure_by(place).isoformat() if self.breached[place] else ""
+        why, broken, verdicts = ["[]"] * count, ["[]"] * count, ["kept"] * count
+        for place in np.flatnonzero(found.broken | self.short).tolist():
+            told = self.why.get(place, [])
+            codes = [one.code for one in told] + ["debt_service_short"] * bool(self.short[place])
+            why[place], broken[place] = json.dumps(reasons.as_json(told), ensure_ascii=False), json.dumps(codes)
+            verdicts[place] = "unknown" if found.unvalued[place] else "broken"
+        ratios = _fractions(found.ratio)
+        # Ids of one test follow each other: what a draw for each would add is nothing but time.
+        first = uuid7().int
+        arrays: dict[str, Sequence[str]] = {
+            "loan_id": block.ids,
+            "id": [f"{one:032x}" for one in range(first, first + count)],
+            "state": states,
+            "steps": steps,
+            "cure_by": cure_by,
+            "stage": _words(classed.stage, str),
+            "five_class": _words(classed.five_class, FIVE_CLASSES.__getitem__),
+            "bucket": classed.bucket,
+            "next_due_on": _words(self.next_due, _iso),
+            "verdict": verdicts,
+            "balance": texts("balance"),
+            "quantile": texts("quantile"),
+            "value": ["" if one != one else f"{one:.2f}" for one in found.value.tolist()],
+            "ratio": ratios,
+            "known_ratio": ["" if unknown else one for one, unknown in zip(ratios, found.unvalued, strict=True)],
+            "level": _words(found.limit, "{:.8f}".format),
+            "shortfall": [f"{one // 100}.{one % 100:02d}" if one else "0" for one in found.shortfall.tolist()],
+            "fresh_until": _words(found.fresh_until, _iso),
+            "cover_state": texts("cover_state"),
+            "cover_until": _words(block.cover_until, _iso),
+            "guarantee_state": texts("guarantee_state"),
+            "service_cover": _fractions(np.where(np.isfinite(self.covers), self.covers, np.nan)),
+            "service_year": _words(self.weakest, lambda year: str(year or "")),
+        }
+        json_arrays = {"reasons": why, "broken": broken, "pledges": self._pledged()}
+        keep_tests(
+            self.session,
+            {name: bulk.array(column) for name, column in arrays.items()}
+            | {name: f"[{','.join(column)}]" for name, column in json_arrays.items()},
+            institution=self.bank,
+            now=self.now,
+            cause=self.cause,
+            coefficients=self.rules.digest_of(COVENANTS),
+        )
 
-    def _write_loans(self, changed: set[int]) -> None:
-        rows = []
-        for place, row in enumerate(self.block.loans):
-            state, steps, cure_by = row.state, row.steps, row.cure_by
-            if place in changed:
-                state, steps = self._following(place), steps + 1
-                cure_by = self._cure_by(place) if self.breached[place] else None
-            why = self.why.get(place)
-            told = bulk.Json("[]" if why is None else json.dumps(reasons.as_json(why), ensure_ascii=False))
-            rows.append(
-                (row.id, state, steps, self.ratios[place], self.shortfalls[place], told, self.now, self.now, cure_by)
-            )
-        columns = ("state", "steps", "loan_to_value", "shortfall", "covenant_reasons", "tested_at", "updated_at")
-        bulk.update(self.session, table_of(Loan), "id", (*columns, "cure_by"), rows)
-
-    def _write_tests(self) -> None:
-        coefficients = self.rules.digest_of(COVENANTS)
-        found, block = self.found, self.block
-        values, limits, fresh = found.value.tolist(), found.limit.tolist(), found.fresh_until.tolist()
-        pledged = [
+    def _pledged(self) -> list[str]:
+        """The pledges of each loan as a test keeps them, in JSON."""
+        block = self.block
+        each = [
             f'{{"asset_id":"{asset}","version":{version},"tonnes":{tonnes},"state":"{state}"}}'
             for asset, version, tonnes, state in zip(
-                block.asset_ids,
+                map({one: str(one) for one in set(block.asset_ids)}.__getitem__, block.asset_ids),
                 self.known.version[block.forest].tolist(),
                 block.tonnes.tolist(),
                 block.pledge_states,
                 strict=True,
             )
         ]
-        covers, years = self.covers.tolist(), self.weakest.tolist()
-        short, unvalued = self.short.tolist(), found.unvalued.tolist()
-        levels = {one: Decimal(f"{one:.8f}") for one in set(limits)}
-        # Ids of one test follow each other: what a draw for each would add is nothing but time.
-        first, rows = uuid7().int, []
-        for place, row in enumerate(block.loans):
-            cover, codes = covers[place], [one.code for one in self.why.get(place, ())]
-            if short[place]:
-                codes.append("debt_service_short")
-            unknown, value = unvalued[place], values[place]
-            rows.append(
-                (
-                    row.id,
-                    UUID(int=first + place),
-                    self.bank,
-                    self.now,
-                    self.cause,
-                    "unknown" if unknown else "broken" if codes else "kept",
-                    bulk.Json(json.dumps(codes)) if codes else _NONE,
-                    _yuan(row.balance),
-                    row.quantile,
-                    None if value != value else Decimal(f"{value:.2f}"),
-                    None if unknown else self.ratios[place],
-                    levels[limits[place]],
-                    self.shortfalls[place],
-                    day(fresh[place]),
-                    row.cover_state,
-                    row.cover_until,
-                    row.guarantee_state,
-                    Decimal(f"{cover:.8f}") if math.isfinite(cover) else None,
-                    years[place] or None,
-                    bulk.Json(f"[{','.join(pledged[one] for one in self.pledges.get(place, ()))}]"),
-                    coefficients,
-                )
-            )
-        bulk.insert_rows(self.session, table_of(CovenantTest), _COLUMNS, rows)
+        return [f"[{','.join(each[start:end])}]" for start, end in itertools.pairwise(self.first)]
 
     def _write_classes(self, came: Mapping[UUID, Incoming]) -> None:
         """Write down each loan that passed into another class, and when the days alone will next change one."""
         block, found, session = self.block, self.classes, self.session
-        names = [FIVE_CLASSES[one] for one in found.five_class.tolist()]
-        changed = [
-            place
-            for place, (row, *now) in enumerate(
-                zip(block.loans, found.stage.tolist(), names, found.bucket, strict=True)
-            )
-            if [row.stage, row.five_class, row.bucket] != now
-        ]
+        names = _words(found.five_class, FIVE_CLASSES.__getitem__)
+        now = zip(_words(found.stage, str), names, found.bucket, strict=True)
+        before = zip(*(block.loans.texts(name) for name in ("stage", "five_class", "bucket")), strict=True)
+        changed = [place for place, (was, then) in enumerate(zip(before, now, strict=True)) if was != then]
         agreed = agreed_principal(session, [block.ids[place] for place in changed]) if changed else {}
         entries = []
         for place in changed:
-            row, stage, loss = block.loans[place], int(found.stage[place]), block.loans[place].loss_given_default
-            incoming, owed = self._incoming(place, came), money.from_fen(row.balance + row.interest_due)
+            row, stage = block.loans[place], int(found.stage[place])
+            incoming, owed = self._incoming(place, came), row.balance + row.interest_due
             probability = float(found.probability[place])
             entry = {
                 "loan_id": row.id,
@@ -310,9 +299,15 @@ class _Test:
                 "exposure": owed,
                 "origin_probability": _rate(row.origin_probability),
                 "default_probability": _rate(probability),
-                "loss_given_default": _rate(loss),
+                "loss_given_default": _rate(row.loss_given_default),
                 "expected_loss": classes.expected_loss(
-                    stage, probability, loss, row.annual_rate, owed, agreed.get(row.id, ()), clock.today()
+                    stage,
+                    probability,
+                    row.loss_given_default,
+                    row.annual_rate,
+                    owed,
+                    agreed.get(block.ids[place], ()),
+                    clock.today(),
                 ),
                 "coefficients": self.classing.digest_of(CLASSES),
             }
@@ -321,15 +316,7 @@ class _Test:
             with nullcontext() if incoming is None else incoming.cause(session):
                 audit.record(session, "class_loan", row.id, before=row.stage, **told)
         bulk.insert_mappings(session, table_of(LoanClass), entries)
-        # The version rose with the test already.
-        columns = ("stage", "five_class", "bucket", "next_due_on")
-        moved = set(changed) | {place for place, row in enumerate(block.loans) if self.days[place] != row.next_due_on}
-        rows = [
-            (block.ids[place], int(found.stage[place]), names[place], found.bucket[place], self.days[place])
-            for place in sorted(moved)
-        ]
-        bulk.update(session, table_of(Loan), "id", columns, rows, rising=False)
-        looks = {one: classes.next_look(self.classing, day, clock.today()) for one, day in self.due.items()}
+        looks = {UUID(one): classes.next_look(self.classing, day, clock.today()) for one, day in self.due.items()}
         timers.put_all(session, "arrears", {one: _morning(day) for one, day in looks.items() if day is not None})
 
     def _set_freshness(self) -> None:
@@ -338,67 +325,72 @@ class _Test:
         A timer that rings earlier stays as it is. It will find nothing and set the next one, once in the life of a
         valuation, where moving it would be one more row with every test.
         """
-        today, due = clock.today().toordinal(), {}
-        ends = zip(self.found.fresh_until.tolist(), self.block.cover_until.tolist(), strict=True)
-        mornings: dict[int, datetime] = {}
-        for row, both in zip(self.block.loans, ends, strict=True):
-            last = min((day for day in both if day >= today), default=None)
-            if last is not None:
-                if last not in mornings:
-                    mornings[last] = _morning(date.fromordinal(last + 1))
-                if row.looked_at is None or row.looked_at > mornings[last]:
-                    due[row.id] = mornings[last]
+        today, never = clock.today().toordinal(), np.iinfo(np.int64).max
+        both = np.stack([self.found.fresh_until, self.block.cover_until])
+        last = np.where(both >= today, both, never).min(axis=0)
+        ends, which = np.unique(last, return_inverse=True)
+        mornings = [_morning(date.fromordinal(day + 1)) for day in ends[ends < never].tolist()]
+        rings = np.array([*(one.timestamp() for one in mornings), np.inf])[which]
+        looked_at = covenants.numbers(self.block.loans.texts("looked_at"))
+        later = np.flatnonzero((last < never) & ~(looked_at <= rings)).tolist()
+        due = {UUID(self.block.ids[place]): mornings[which[place]] for place in later}
         timers.put_all(self.session, "freshness", due)
 
-    def _tell(self, places: Sequence[int]) -> None:
-        """Write down and publish which loans were called and which are cured."""
-        block, session = self.block, self.session
+    def _tell(self, changed: Sequence[int], came: Mapping[UUID, Incoming]) -> None:
+        """Write down and publish which loans were called and which are cured, each on account of its event."""
+        session = self.session
+        causes: dict[Incoming | None, list[int]] = {}
+        for place in changed:
+            causes.setdefault(self._incoming(place, came), []).append(place)
         history: list[dict[str, Any]] = []
-        events: list[Event] = []
-        calls: dict[UUID, datetime] = {}
-        for place in places:
-            row, following = block.loans[place], self._following(place)
-            assert may_follow(row.state, following)
-            reason = self.why[place][0].code if self.breached[place] else "margin_cured"
-            history.append(
-                {
-                    "loan_id": row.id,
-                    "number": row.steps + 1,
-                    "institution": self.bank,
-                    "from_state": row.state,
-                    "to_state": following,
-                    "at": self.now,
-                    "actor": session.info.get("actor", "system"),
-                    "reason": reason[:64],
-                    "comment": "",
-                }
-            )
-            audit.record(session, f"loan_{following}", row.id, before=row.state, reason=reason[:64])
-            about = {"loan_id": row.id, "bank": self.bank, "insurer": row.insurer, "guarantor": row.guarantor}
-            balance, ratio = money.from_fen(row.balance), self.ratios[place]
-            if self.breached[place]:
-                calls[row.id] = self._cure_by(place)
-                events.append(
-                    MarginCalled(
-                        **about,
-                        balance=balance,
-                        loan_to_value=ratio,
-                        shortfall=self.shortfalls[place],
-                        cure_by=calls[row.id],
-                        reasons=tuple(self.why[place]),
-                    )
-                )
-            else:
-                assert ratio is not None
-                events.append(MarginCured(**about, balance=balance, loan_to_value=ratio))
+        told: list[dict[str, Any]] = []
+        for incoming, places in causes.items():
+            with nullcontext() if incoming is None else incoming.cause(session):
+                history += map(self._step, places)
+                told += outbox.ready(session, map(self._event, places))
         bulk.insert_mappings(session, table_of(LoanHistory), history)
-        timers.put_all(session, "cure", calls)
-        timers.cancel_all(session, "cure", [block.ids[place] for place in places if self.cured[place]])
-        outbox.put_all(session, events)
+        ids = {place: UUID(self.block.ids[place]) for place in changed}
+        timers.put_all(session, "cure", {ids[one]: self._cure_by(one) for one in changed if self.breached[one]})
+        timers.cancel_all(session, "cure", [ids[one] for one in changed if self.cured[one]])
+        outbox.write(session, told)
+
+    def _step(self, place: int) -> dict[str, Any]:
+        """A step of a loan's history, which is entered in the audit trail."""
+        row, following = self.block.loans[place], self._following(place)
+        assert may_follow(row.state, following)
+        reason = (self.why[place][0].code if self.breached[place] else "margin_cured")[:64]
+        audit.record(self.session, f"loan_{following}", row.id, before=row.state, reason=reason)
+        return {
+            "loan_id": row.id,
+            "number": row.steps + 1,
+            "institution": self.bank,
+            "from_state": row.state,
+            "to_state": following,
+            "at": self.now,
+            "actor": self.session.info.get("actor", "system"),
+            "reason": reason,
+            "comment": "",
+        }
+
+    def _event(self, place: int) -> MarginCalled | MarginCured:
+        row, one = self.block.loans[place], float(self.found.ratio[place])
+        about = {"loan_id": row.id, "bank": self.bank, "insurer": row.insurer, "guarantor": row.guarantor}
+        ratio = None if one != one else Decimal(f"{one:.8f}")
+        if self.breached[place]:
+            return MarginCalled(
+                **about,
+                balance=row.balance,
+                loan_to_value=ratio,
+                shortfall=money.from_fen(int(self.found.shortfall[place])),
+                cure_by=self._cure_by(place),
+                reasons=tuple(self.why[place]),
+            )
+        assert ratio is not None
+        return MarginCured(**about, balance=row.balance, loan_to_value=ratio)
 
     def _incoming(self, place: int, came: Mapping[UUID, Incoming]) -> Incoming | None:
         """The event on whose account a loan is tested."""
-        forests = (self.block.asset_ids[one] for one in self.pledges.get(place, ()))
+        forests = self.block.asset_ids[self.first[place] : self.first[place + 1]]
         return next((came[forest] for forest in forests if forest in came), None)
 
     def _following(self, place: int) -> str:
@@ -414,43 +406,17 @@ class _Test:
         if found.margin_broken[place]:
             ratio = float(found.ratio[place])
             why.append(reasons.margin_breached(None if ratio != ratio else ratio, float(found.limit[place])))
-        for number in self.pledges.get(place, ()):
+        for number in range(self.first[place], self.first[place + 1]):
             if found.fault[number]:
                 why.append(_fault(block.asset_ids[number], self.valuations.get(block.asset_ids[number])))
         if found.cover_lost[place]:
             why.append(reasons.cover_void() if row.cover_state == "void" else reasons.cover_lapsed(row.cover_until))
         if found.guarantee_lost[place]:
             why.append(reasons.guarantee_released("released"))
-        for number in self.pledges.get(place, ()):
+        for number in range(self.first[place], self.first[place + 1]):
             if block.released[number]:
                 why.append(reasons.pledge_released(str(block.asset_ids[number]), "released"))
         return why
-
-
-_NONE = bulk.Json("[]")
-_COLUMNS = (
-    "loan_id",
-    "id",
-    "institution",
-    "at",
-    "cause",
-    "verdict",
-    "broken",
-    "balance",
-    "quantile",
-    "value",
-    "loan_to_value",
-    "limit_loan_to_value",
-    "shortfall",
-    "fresh_until",
-    "cover_state",
-    "cover_until",
-    "guarantee_state",
-    "debt_service_cover",
-    "debt_service_year",
-    "pledges",
-    "coefficients",
-)
 
 
 def _fault(asset_id: UUID, valuation: Valuation | None) -> Reason:
@@ -459,9 +425,20 @@ def _fault(asset_id: UUID, valuation: Valuation | None) -> Reason:
     return reasons.valuation_stale(str(asset_id), valuation.as_of.isoformat(), valuation.valid_until.isoformat())
 
 
-def _yuan(fen: int) -> Decimal:
-    """As money.from_fen, without its arithmetic."""
-    return Decimal(f"{fen // 100}.{fen % 100:02d}")
+def _words(values: Any, said: Callable[[Any], str]) -> list[str]:
+    """What each number of a column is called, asked once for each that there is."""
+    each, which = np.unique(values, return_inverse=True)
+    words = [said(one) for one in each.tolist()]
+    return [words[one] for one in which.tolist()]
+
+
+def _fractions(values: Any) -> list[str]:
+    """Fractions as a column of the database has them; nothing where they are not known."""
+    return ["" if one != one else f"{one:.8f}" for one in values.tolist()]
+
+
+def _iso(ordinal: int) -> str:
+    return "" if ordinal == NEVER else date.fromordinal(ordinal).isoformat()
 
 
 def _morning(day: date) -> datetime:

@@ -46,9 +46,11 @@ from services.credit.tables.reviews import (
 from services.credit.tables.shadow import ShadowScore, StabilityRun
 from services.credit.tables.valuations import Valuation, valuations_of
 from services.credit.tables.watching import (
+    Contracts,
     CovenantTest,
     Instalment,
     LoanClass,
+    Pledges,
     agreed_principal,
     classes_of,
     contracts_of,
@@ -56,6 +58,7 @@ from services.credit.tables.watching import (
     debt_service_of,
     expected_losses,
     instalments_of,
+    keep_tests,
     live_loans,
     live_loans_on,
     loans_between,
@@ -71,6 +74,7 @@ __all__ = [
     "IN_BOOK",
     "STATES",
     "Base",
+    "Contracts",
     "CovenantTest",
     "Decision",
     "DecisionMaterial",
@@ -87,6 +91,7 @@ __all__ = [
     "Override",
     "Party",
     "PartyMark",
+    "Pledges",
     "Prescreen",
     "PrescreenBatch",
     "Review",
@@ -105,6 +110,7 @@ __all__ = [
     "group_of",
     "instalments_of",
     "keep_materials",
+    "keep_tests",
     "latest_decision",
     "latest_override",
     "live_loans",

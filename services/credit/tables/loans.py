@@ -65,6 +65,10 @@ class Loan(Versioned, Base):
         CheckConstraint(one_of("day_count", ("ACT/360", "ACT/365", "30/360")), name="day_count"),
         CheckConstraint("disbursed = 0 OR disbursed = amount", name="disbursed_whole"),
         CheckConstraint(
+            "offer IS NULL OR num_nulls(covenant_quantile, margin_level, cure_level, cure_days) = 0",
+            name="levels_of_offer",
+        ),
+        CheckConstraint(
             "(state IN ('performing', 'margin_called', 'defaulted', 'enforcing', 'closed')) = (disbursed > 0)",
             name="disbursed_once_live",
         ),
@@ -143,6 +147,11 @@ class Loan(Versioned, Base):
     #: The carbon's income as it was expected when the loan was priced: day and fen of each issuance.
     issuances: Mapped[list[Any] | None] = mapped_column(JSONB)
     offer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    #: The levels of the covenants that the borrower signed, as the offer has them: a test needs no more of it.
+    covenant_quantile: Mapped[str | None] = mapped_column(String(8))
+    margin_level: Mapped[RateColumn | None]
+    cure_level: Mapped[RateColumn | None]
+    cure_days: Mapped[int | None]
     offer_hash: Mapped[str | None] = mapped_column(String(64))
     approved_by: Mapped[str | None] = mapped_column(String(128))
 
@@ -430,7 +439,7 @@ def book(session: Session, loan: Loan, group: Sequence[UUID]) -> tuple[Decimal, 
     return Decimal(whole), beside
 
 
-def missing_covers(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, int]:
+def missing_covers(session: Session, loan_ids: Sequence[UUID]) -> dict[str, int]:
     """Of loans whose policy still insures less than was agreed and than is owed: how much is missing. [fen]"""
     agreed = Loan.offer["cover"]["sum_insured"].astext.cast(Numeric)
     missing = func.least(agreed, Loan.balance) - (LoanCover.sum_insured - LoanCover.claimed)
@@ -439,7 +448,7 @@ def missing_covers(session: Session, loan_ids: Sequence[UUID]) -> dict[UUID, int
         .join(LoanCover, LoanCover.loan_id == Loan.id)
         .where(Loan.id.in_(loan_ids), LoanCover.state.in_(COVERING), missing > 0)
     )
-    return {row.id: row.missing for row in session.execute(found)}
+    return {str(row.id): row.missing for row in session.execute(found)}
 
 
 def payment_of(session: Session, loan_id: UUID, reference: UUID) -> LoanPayment | None:
