@@ -422,7 +422,12 @@ def credit_group() -> None:
 )
 @click.option("--target", default=None, help="Without a mapping: the column of the outcome.")
 @click.option("--bad", default=None, help="Without a mapping: the bad outcome; the rarer one by default.")
-@click.option("--time", "time_", default=None, help="Without a mapping: a column to split by in the out-of-time test.")
+@click.option(
+    "--time",
+    "time_",
+    default=None,
+    help="Without a mapping: when a loan was made; by default the column that dates every loan.",
+)
 @click.option("--leave-out", multiple=True, metavar="COLUMN", help="Without a mapping: no candidate. May be repeated.")
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 20), help="Of the 5-fold validation.")
 @click.option(
@@ -491,6 +496,11 @@ def credit_train(
                 )
         for other, (area, spread, brier, ks) in report["reference"].get(name, {}).items():
             table.add_row("", f"reference: {other}", f"{area:.4f} ± {spread:.3f}", "", f"{brier:.4f}", f"{ks:.3f}", "")
+    late = report["measured"]["out_of_time"]
+    for method in () if "not_tested" in late else ("champion", "challenger"):
+        one, (low, high) = late[method], late[method]["auc_bootstrap_90"]
+        numbers = (f"{one['brier']:.4f}", f"{one['ks']:.3f}", f"{one['ece']:.3f}")
+        table.add_row(f"out_of_time {late['tested']}", method, f"{one['auc']:.4f}", f"{low:.3f}-{high:.3f}", *numbers)
     console.print(table)
     for each in report["missed"]:
         console.print(Text(f"missed: {each}", style="yellow"), soft_wrap=True)

@@ -11,8 +11,11 @@ from click.testing import CliRunner, Result
 
 from deploy.cli import heartwood
 from services.credit.formulas.scorecard import Card, score
+from services.credit.training.command import _missed_later
 from services.credit.training.fit import FitError, calibrated, fitted
 from services.credit.training.loan_file import Feature, LoanFileError, Loans, inferred, read_rows
+from services.credit.training.periods import dated_column, periods
+from services.credit.training.train import champion, measure
 
 
 def loans(count: int = 1000) -> list[dict[str, Any]]:
@@ -70,6 +73,11 @@ def test_a_file_of_anybody_becomes_a_card_with_its_report(file: Path, tmp_path: 
     late = report["measured"]["out_of_time"]
     assert late["psi_band"] in ("stable", "watch", "alarm")
     assert 0.6 < late["champion"]["auc"] < 1
+    low, high = late["champion"]["auc_bootstrap_90"]
+    assert low < late["champion"]["auc"] < high
+    assert sum(one["rows"] for one in late["by_period"]) == late["champion"]["rows"]
+    assert sum(one["bads"] for one in late["by_period"]) == late["champion"]["bads"]
+    assert (late["by"], late["undated"], report["time"]) == ("year", 0, "year")
     document = json.loads((tmp_path / "card.json").read_text())
     card = Card.from_document(document)
     for row in document["parity"]:
@@ -78,6 +86,32 @@ def test_a_file_of_anybody_becomes_a_card_with_its_report(file: Path, tmp_path: 
     assert page.count("<svg") == 3
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "only" in (tmp_path / "model_card.md").read_text()
+
+
+def test_what_tells_when_a_loan_was_made_is_found_or_its_absence_is_told(file: Path, tmp_path: Path) -> None:
+    rows = [
+        {"paid_out": f"2015-0{n % 9 + 1}-20", "approved": f"2015-0{n % 9 + 1}-02", "size": "2015", "year_built": str(n)}
+        for n in range(1, 40)
+    ]
+    assert dated_column(rows) == "approved"
+    assert dated_column(rows, ["approved"]) == "paid_out"
+    assert dated_column([{"size": str(2000 + n)} for n in range(9)]) is None
+    assert dated_column([{"fiscal_year": str(2000 + n)} for n in range(9)]) == "fiscal_year"
+    assert periods(["2003-05-01", "", "2001-01-31", "2002/7/9"]) == ([2, -1, 0, 1], ["2001", "2002", "2003"])
+    assert periods(["2003-05", "2003-01", "2003-02"]) == ([2, 0, 1], ["2003-01", "2003-02", "2003-05"])
+    assert periods(["10", "9", "8"]) == ([2, 1, 0], ["8", "9", "10"])
+    assert periods(["31/12/2001", "01/01/2002"]) is None
+
+
+def test_without_an_order_in_time_the_report_says_that_nothing_was_tested(file: Path) -> None:
+    rows = read_rows(file)
+    nowhere, _ = inferred(rows, "loans", "outcome", leave_out=["id", "year"])
+    strange = [row | {"year": f"{n % 28 + 1:02d}/01/2001"} for n, row in enumerate(rows)]
+    unclear, _ = inferred(strange, "loans", "outcome", leave_out=["id"], time="year")
+    for loans_, mapping, why in ((rows, nowhere, "--time COLUMN"), (strange, unclear, "place in time is not known")):
+        late = measure(loans_, mapping, repeats=1, methods={"champion": champion})["out_of_time"]
+        assert why in late["not_tested"]
+        assert [each.split(",")[0] for each in _missed_later(late)] == ["out_of_time: not tested"]
 
 
 def test_gaps_can_be_an_attribute_of_their_own(file: Path) -> None:

@@ -12,12 +12,15 @@ from services.credit.scorecard_file import MODELS, SCORECARD, load_scorecard
 from services.credit.training import model_card
 from services.credit.training.challenger import challenger_document
 from services.credit.training.loan_file import LoanFileError, LoanMapping, inferred, read_mapping, read_rows, sha256
+from services.credit.training.periods import dated_column
 from services.credit.training.train import METHODS, Tick, fits_of, measure, screened, train
 from shared import clock
 from shared.artefacts import ArtefactError, key_id, sign, written
 
 LOANS = Path("data/loans")
 SHIPPED = "sba_agri_forestry_loans.csv"
+#: How far the mean probability may lie from what came, once the level was set.
+LEVEL_WITHIN = 0.2
 
 
 def later_loans(mapping: LoanMapping) -> list[dict[str, str]]:
@@ -34,6 +37,7 @@ def plan(
         return rows, read_mapping(mapping), {}
     if target is None:
         raise LoanFileError("say which column holds the outcome: --target COLUMN, or --mapping FILE")
+    time = time or dated_column(rows, (target, *leave_out))
     found, left = inferred(rows, data.stem, target, bad, leave_out, time)
     return rows, found, left | dict.fromkeys(leave_out, "left out on request")
 
@@ -61,6 +65,7 @@ def run(
         "command": command,
         "mapping": mapping.name,
         "target": {"column": mapping.target, "bad": sorted(mapping.bad), "good": sorted(mapping.good)},
+        "time": mapping.time,
         "features": [feature.name for feature in mapping.features],
         "left_out": dict(left_out),
         "measured": measured,
@@ -141,6 +146,23 @@ def _missed(measured: Mapping[str, Any], reference: Mapping[str, Mapping[str, Se
         elif challenger < best:
             missed.append(
                 f"{name}: AUC of the challenger {challenger:.4f} is below the best reference {best:.4f}, within noise"
+            )
+    return missed + _missed_later(measured["out_of_time"])
+
+
+def _missed_later(late: Mapping[str, Any]) -> list[str]:
+    """What an out-of-time test missed: not to have been done, or to state another level than then came."""
+    if "not_tested" in late:
+        return [f"out_of_time: not tested, {late['not_tested']}"]
+    missed = []
+    for method in METHODS:
+        found, again = late[method], late[method]["recalibrated"]
+        if found["brier"] >= late["brier_of_base_rate"]:
+            missed.append(f"out_of_time: the Brier score of the {method} is no better than that of the base rate")
+        if abs(again["mean_pd"] / again["observed"] - 1) > LEVEL_WITHIN:
+            missed.append(
+                f"out_of_time: with its level set on {late['level_set_on']} the {method} states {again['mean_pd']:.4f}"
+                f" for the loans after it, {again['observed']:.4f} defaulted; a fifth apart at most was wanted"
             )
     return missed
 

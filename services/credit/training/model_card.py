@@ -120,27 +120,7 @@ def _sections(card: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[
         )
     if report["missed"]:
         sections.append(("Missed", [f"{each}." for each in report["missed"]]))
-    late = measured.get("out_of_time")
-    if late and "not_tested" in late:
-        sections.append(("Out of time", [f"Not tested: {late['not_tested']}."]))
-    elif late:
-        rows = [
-            [name, f"{late[name]['auc']:.4f}", f"{late[name]['mean_pd']:.4f}", f"{late[name]['observed']:.4f}",
-             f"{late[name]['recalibrated']['mean_pd']:.4f}", f"{late[name]['recalibrated']['observed']:.4f}"]
-            for name in late if isinstance(late[name], Mapping) and "auc" in late[name]
-        ]  # fmt: skip
-        sections.append(
-            (
-                "Out of time",
-                [
-                    f"Fitted to {late['fitted_to']}, tested on {late['tested']}; then the level was set"
-                    f" on {late['level_set_on']} and tested on the rest."
-                    f" PSI of the score {late['psi']:.3f}: {late['psi_band']}.",
-                    (("method", "AUC", "mean PD", "observed", "recalibrated PD", "observed"), rows),
-                    (("feature", "CSI"), [[name, f"{index:.3f}"] for name, index in late["csi"].items()]),
-                ],
-            )
-        )
+    sections += _out_of_time(measured["out_of_time"])
     for feature in card["features"]:
         lines = [
             *feature["attributes"],
@@ -174,6 +154,43 @@ def _sections(card: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[
         sections.append(("Left out", [(("column", "why"), [[name, why] for name, why in left.items()])]))
     sections.append(("Pictures", []))
     return sections
+
+
+def _out_of_time(late: Mapping[str, Any]) -> list[tuple[str, list[str | Table]]]:
+    if "not_tested" in late:
+        return [("Out of time", [f"Not tested: {late['not_tested']}."])]
+    methods = [name for name in late if isinstance(late[name], Mapping) and "auc" in late[name]]
+    rows = [
+        [name, f"{late[name]['auc']:.4f}", "{:.3f} to {:.3f}".format(*late[name]["auc_bootstrap_90"]),
+         f"{late[name]['brier']:.4f}", f"{late[name]['ks']:.3f}", f"{late[name]['ece']:.3f}",
+         f"{late[name]['mean_pd']:.4f}", f"{late[name]['observed']:.4f}",
+         f"{late[name]['recalibrated']['mean_pd']:.4f}", f"{late[name]['recalibrated']['observed']:.4f}"]
+        for name in methods
+    ]  # fmt: skip
+    header = ("method", "AUC", "90 % bootstrap", "Brier", "KS", "ECE", "mean PD", "observed", "recalibrated PD",
+              "observed then")  # fmt: skip
+    undated = f" {late['undated']:,} loans without a date are left out." if late["undated"] else ""
+    return [
+        (
+            "Out of time",
+            [
+                f"By {late['by']}: fitted to the {late['fitted_rows']:,} loans to {late['fitted_to']}"
+                f" ({late['fitted_bads']:,} bad), tested on {late['tested']}; then the level was set on"
+                f" {late['level_set_on']} and tested on the rest. Brier score of the base rate:"
+                f" {late['brier_of_base_rate']:.4f}. PSI of the score {late['psi']:.3f}: {late['psi_band']}.{undated}",
+                (header, rows),
+                (
+                    ("period", "loans", "bad", "observed", *(f"mean PD, {name}" for name in methods)),
+                    [
+                        [one["period"], f"{one['rows']:,}", f"{one['bads']:,}", f"{one['observed']:.4f}",
+                         *(f"{one['mean_pd'][name]:.4f}" for name in methods)]
+                        for one in late["by_period"]
+                    ],
+                ),
+                (("feature", "CSI"), [[name, f"{index:.3f}"] for name, index in late["csi"].items()]),
+            ],
+        )
+    ]  # fmt: skip
 
 
 def _cross_validations(measured: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ from services.credit.training.loan_file import (
     Row,
     loans_of,
 )
+from services.credit.training.periods import day, periods
 
 #: Called after each fit of a measurement.
 Tick = Callable[[], None]
@@ -109,7 +110,11 @@ def measure(
         if 0 < others.outcomes.sum() < len(others) and len(others) < len(loans):
             found[f"cross_validated_without_{begins}"] = _cross_validated(others, repeats, methods, tick)
     if mapping.time:
-        found["out_of_time"] = _out_of_time(loans, np.array([row[mapping.time] for row in labelled]), methods, tick)
+        found["out_of_time"] = _out_of_time(loans, mapping.time, [row[mapping.time] for row in labelled], methods, tick)
+    else:
+        found["out_of_time"] = {
+            "not_tested": "no column is known to tell when a loan was made (--time COLUMN names it)"
+        }
     if later_rows:
         later, later_labelled = loans_of(later_rows, mapping)
         times = sorted(row[mapping.time] for row in later_labelled) if mapping.time else ["", ""]
@@ -199,29 +204,62 @@ def _curves(outcomes: Ints, probabilities: Floats, points: int = 50) -> dict[str
 
 
 def _out_of_time(
-    loans: Loans, times: np.ndarray[Any, Any], methods: Mapping[str, Method], tick: Tick
+    loans: Loans, column: str, told: Sequence[str], methods: Mapping[str, Method], tick: Tick
 ) -> dict[str, Any]:
-    """Fit to the older loans, test on the later; then set the level on the first later period and test on the rest."""
-    order = np.unique(times)
-    counts = np.cumsum([(times == time).sum() for time in order]) / len(times)
+    """Fit to the older loans, test on the later; then set the level on the first later period and test on the rest.
+
+    The level of each later period is told, too: one number for all of them would hide a crisis among calm years.
+    """
+    read = periods(told)
+    if read is None:
+        strange = next(one for one in told if one.strip() and day(one) is None)
+        return {"by": column, "not_tested": f"{column} holds {strange!r}, whose place in time is not known"}
+    places, names = np.array(read[0]), read[1]
+    undated = int((places < 0).sum())
+    if undated:
+        loans, places = loans.take(np.flatnonzero(places >= 0)), places[places >= 0]
+    result: dict[str, Any] = {"by": column, "undated": undated}
+    counts = np.cumsum(np.bincount(places, minlength=len(names))) / max(1, len(places))
     last = int(np.searchsorted(counts, EARLY_SHARE))
-    if not 0 < last + 1 < len(order) - 1:
-        return {"not_tested": "the loans lie in fewer than three periods, or nearly all in one"}
-    early, late = loans.take(np.flatnonzero(times <= order[last])), loans.take(np.flatnonzero(times > order[last]))
-    first = times[times > order[last]] == order[last + 1]
+    if not 0 < last + 1 < len(names) - 1:
+        return result | {"not_tested": "the loans lie in fewer than three periods, or nearly all in one"}
+    early, late = loans.take(np.flatnonzero(places <= last)), loans.take(np.flatnonzero(places > last))
+    when = places[places > last]
+    first = when == last + 1
     if any(len(set(part.tolist())) < 2 for part in (early.outcomes, late.outcomes[first], late.outcomes[~first])):
-        return {"not_tested": "a period has only goods or only bads"}
-    result: dict[str, Any] = {
-        "fitted_to": str(order[last]),
-        "tested": f"{order[last + 1]}-{order[-1]}",
-        "level_set_on": str(order[last + 1]),
+        return result | {"not_tested": "a period has only goods or only bads"}
+    share = float(late.outcomes.mean())
+    result |= {
+        "fitted_to": names[last],
+        "fitted_rows": len(early),
+        "fitted_bads": int(early.outcomes.sum()),
+        "tested": f"{names[last + 1]}-{names[-1]}",
+        "level_set_on": names[last + 1],
+        "brier_of_base_rate": round(share * (1 - share), 6),
     }
+    there = np.unique(when).tolist()
+    by_period: list[dict[str, Any]] = [
+        {
+            "period": names[one],
+            "rows": int((when == one).sum()),
+            "bads": int(late.outcomes[when == one].sum()),
+            "observed": round(float(late.outcomes[when == one].mean()), 6),
+            "mean_pd": {},
+        }
+        for one in there
+    ]
     for name, method in methods.items():
         stated = method(early)(late)
         odds = _log_odds(stated)
         moved = logistic(odds[~first] + level_shift(odds[first], float(late.outcomes[first].mean())))
-        result[name] = _level(late.outcomes, stated) | {"recalibrated": _level(late.outcomes[~first], moved)}
+        result[name] = _level(late.outcomes, stated) | {
+            "auc_bootstrap_90": _bootstrap(late.outcomes, stated),
+            "recalibrated": _level(late.outcomes[~first], moved),
+        }
+        for one, line in zip(there, by_period, strict=True):
+            line["mean_pd"][name] = round(float(stated[when == one].mean()), 6)
         tick()
+    result["by_period"] = by_period
     # Reference scores are out of fold: in-sample ones would show overfit as drift.
     reference = np.empty(len(early))
     for fit, held in StratifiedKFold(5, shuffle=True, random_state=SEED).split(early.outcomes, early.outcomes):
