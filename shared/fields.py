@@ -366,7 +366,17 @@ class Versioned(Base):
 _CURSOR = {"pattern": "^[A-Za-z0-9_-]{43}$"}
 
 
-class PageQuery(Base):
+class Query(Base):
+    """What an address asks for."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """What is not asked is None, but no query can say so: an address has no null."""
+        super().on_bind_field(field_name, field_obj)
+        if field_obj.load_default is None:
+            field_obj.allow_none, field_obj.load_default = False, _nothing
+
+
+class PageQuery(Query):
     """Which page of a list."""
 
     limit = fields.Integer(load_default=50, validate=validate.Range(min=1, max=100))
@@ -375,12 +385,6 @@ class PageQuery(Base):
         load_default=None,
         metadata={**_CURSOR, "description": "`next` of the page before, with the same filters"},
     )
-
-    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
-        """What is not asked is None, but no query can say so: an address has no null."""
-        super().on_bind_field(field_name, field_obj)
-        if field_obj.load_default is None:
-            field_obj.allow_none, field_obj.load_default = False, _nothing
 
 
 def _nothing() -> None:

@@ -3,10 +3,10 @@
 from marshmallow import fields, validate
 
 from services.guarantee.schemas.common import Fen
-from shared.fields import Base, Flag, Moment, Quantity, Text, page_of
+from shared.fields import Base, Flag, Moment, Quantity, Query, Text, page_of
 
 
-class AllocationQuery(Base):
+class AllocationQuery(Query):
     """How to place a queue."""
 
     seed = fields.Integer(load_default=1, validate=validate.Range(0, 2**31 - 1))

@@ -3,7 +3,7 @@
 from marshmallow import fields, validate
 
 from services.guarantee.schemas.common import SharesSchema
-from shared.fields import Base, Moment, Money, PageQuery, Quantity, Text, Versioned, page_of
+from shared.fields import Base, Moment, Money, PageQuery, Quantity, Query, Text, Versioned, page_of
 
 CALL_STATES = ("open", "paid", "cancelled")
 
@@ -67,7 +67,7 @@ class JournalRowSchema(Base):
     hash = fields.String(required=True)
 
 
-class JournalQuery(Base):
+class JournalQuery(Query):
     """Up to which moment; all of it if none is named."""
 
     at = Moment(load_default=None)
