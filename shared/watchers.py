@@ -41,6 +41,11 @@ def each(session: Session, subject: UUID) -> Iterator[str]:
             yield institution
 
 
+def watched(session: Session, subjects: Iterable[UUID]) -> set[UUID]:
+    """Which of these subjects anybody watches. Only the worker's role may ask."""
+    return set(session.scalars(select(Watcher.subject).where(Watcher.subject.in_(list(subjects)))))
+
+
 def banks(session: Session, subjects: Iterable[UUID]) -> dict[str, list[UUID]]:
     """Who watches which of these subjects, both in order. Only the worker's role may ask."""
     watched: dict[str, list[UUID]] = {}

@@ -30,12 +30,12 @@ from shared.events.credit import (
     RecoveryReceived,
 )
 from shared.events.sink import CarbonAssetValued, ReversalReported
-from shared.inbox import Consumer, Handler
+from shared.inbox import Batched, Consumer, Handler
 from shared.jobs import Step
 from shared.timers import TimerHandler
 
-HANDLERS: Mapping[type[Event], Handler] = {
-    CarbonAssetValued: valuations.remember_valuation,
+HANDLERS: Mapping[type[Event], Handler | Batched] = {
+    CarbonAssetValued: Batched(valuations.remember_valuations),
     ReversalReported: claims.hear_reversal,
     LegsRequested: covers.ask_for_cover,
     LoanAccepted: covers.bind_cover,

@@ -560,3 +560,22 @@ def test_money_paid_to_the_bank_is_not_paid_again_before_credit_has_booked_it(
     tell(insurance_db, repaid(loan, 180_000, 20_000, "insurance"), repaid(loan, 20_000, 0, "insurance"), first=4)
     policy = row(insurance_db, Policy)
     assert (policy.balance, policy.unsettled) == (ZERO, ZERO)
+
+
+@pytest.mark.parametrize("block", [1, 100])
+def test_a_block_of_valuations_leaves_what_one_by_one_leaves(insurance_db: Database, block: int) -> None:
+    """Whoever waits is quoted on the first valuation that reaches what was asked; of the rest the latest is kept."""
+    waiting, others = uuid7(), [uuid7() for _ in range(3)]
+    tell(insurance_db, asked(loan := uuid7(), pledge(waiting, version=2)))
+    events = [valued(asset, version, 1_000_000 + version) for version in (1, 2, 3) for asset in (*others, waiting)]
+    # One that was told before, as a state topic tells it, is no newer.
+    records = [record(event, event.version) for event in events]
+    for start in range(0, len(records), block):
+        inbox.receive(insurance_db.worker_sessions, DOOR.consumer, records[start : start + block], "test")
+    for asset in (*others, waiting):
+        kept = row(insurance_db, Valuation, asset_id=asset)
+        assert (kept.version, Decimal(kept.present_value["mean"])) == (3, events[-1].present_value.mean)
+    (quote,) = published(insurance_db, CoverQuoted)
+    assert quote.loan_id == loan
+    (cover,) = rows(insurance_db, Cover, loan_id=loan)
+    assert [one.valuation_version for one in cover.assets] == [2]

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import String, func, select
+from sqlalchemy import String, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -40,14 +40,22 @@ class Valuation(Base):
     received_at: Mapped[Moment]
 
 
+#: In the order of the names: whoever locks many takes them as everybody does.
+_LOCK = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(name, 0))"
+    " FROM (SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS t(name, place)"
+    " ORDER BY place OFFSET 0) s"
+)
+
+
 def lock_assets(session: Session, asset_ids: Iterable[UUID]) -> None:
     """Let one transaction at a time judge a forest.
 
     A forest's first valuation has no row to lock yet, and a request that waits for it must not slip past it; so the
     lock is on the id.
     """
-    for asset_id in sorted(set(asset_ids)):
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"asset/{asset_id}", 0))))
+    names = [f"asset/{asset_id}" for asset_id in sorted(set(asset_ids))]
+    session.execute(_LOCK, {"names": names})
 
 
 def latest_valuations(session: Session, asset_ids: Iterable[UUID]) -> dict[UUID, Valuation]:
