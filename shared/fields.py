@@ -286,9 +286,8 @@ class Quantity(fields.Field[Decimal]):
             raise ValidationError(f"A decimal string with at most {self.places} decimals is expected.")
         read = Decimal(value)
         if (self.minimum is not None and read < self.minimum) or (self.maximum is not None and read > self.maximum):
-            bounds = ((" of at least {}", self.minimum), (" of at most {}", self.maximum))
-            told = " and".join(words.format(bound) for words, bound in bounds if bound is not None)
-            raise ValidationError(f"A value{told} is expected.")
+            most = f"to {self.maximum}" if self.maximum is not None else "on"
+            raise ValidationError(f"A value from {self.minimum} {most} is expected.")
         return read or abs(read)  # "-0" is zero
 
 

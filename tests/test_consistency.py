@@ -158,3 +158,14 @@ def test_the_documents_name_no_file_that_is_not_there() -> None:
             r"`((?:services|shared|deploy|tests|docs)/[\w./-]+)`", document.read_text(encoding="utf-8")
         ):
             assert (ROOT / name).exists(), f"{document.name} names {name}"
+
+
+def test_whatever_ground_the_register_takes_the_insurers_events_reach() -> None:
+    """A forest that could be insured and not be struck would hold up the whole book."""
+
+    def box(service: str, name: str) -> dict[str, float]:
+        (value,) = yaml.safe_load(Path(f"services/{service}/parameters.yaml").read_text())["parameters"][name]
+        found: dict[str, float] = value["value"]
+        return found
+
+    assert box("insurance", "event_region") == box("sink", "register.extent")

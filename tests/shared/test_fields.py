@@ -54,7 +54,7 @@ def test_a_quantity_keeps_its_places_its_sign_and_its_bounds() -> None:
     signed = Quantity(places=2, minimum="-1", maximum="1")
     assert signed.deserialize("-0.50") == Decimal("-0.5")
     assert str(signed.deserialize("-0")) == "0"
-    assert "at least -1 and of at most 1" in refused(signed, "-1.01")
+    assert "from -1 to 1" in refused(signed, "-1.01")
     # Whoever sends a number below zero is told so, not that it is badly written.
     assert "not negative" in refused(Quantity(places=2), "-0.5")
     assert "never negative" in refused(Amount(), "-3.00")

@@ -16,7 +16,9 @@ from services.guarantee.formulas.capital import (
 )
 from tests.guarantee.formulas.examples import close, example, examples
 
-AMOUNTS, WEIGHTS = st.floats(0, 1e9), st.floats(0, 1.5)
+#: Whole fen.
+AMOUNTS = st.integers(0, 10**11).map(lambda fen: fen / 100)
+WEIGHTS = st.floats(0, 1.5, allow_subnormal=False)
 
 
 def capital(pd: float, lgd: float, asset_class: str, maturity: float = 2.5, sales_eur_m: float | None = None) -> float:
