@@ -29,8 +29,9 @@ _MAX_UNPACKED, _MAX_TEXTS = 512 * 1024 * 1024, 128 * 1024 * 1024
 #: Rows of a sheet of Excel.
 _MAX_SHEET = 1_048_576
 _CHUNK = 256 * 1024
-#: Signs with which a spreadsheet takes a text for a formula.
+#: Signs with which a spreadsheet takes a text for a formula, and the numbers that begin with one and are none.
 _FORMULA = tuple("=+-@\t\r")
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,7 @@ def csv_of_sheet(file: BinaryIO, layout: Layout) -> Iterator[bytes]:
 
 def written(format_: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
     """A file to download; a text that a spreadsheet would run as a formula gets a mark before it."""
-    safe = ([f"'{cell}" if cell[:1] in _FORMULA else cell for cell in line] for line in lines)
+    safe = ([_marked(cell) for cell in line] for line in lines)
     if format_ == "csv":
         made = io.StringIO()
         writer = csv.writer(made)
@@ -311,3 +312,7 @@ def written(format_: str, header: Sequence[str], lines: Iterable[Sequence[str]])
     saved = io.BytesIO()
     book.save(saved)
     return saved.getvalue()
+
+
+def _marked(cell: str) -> str:
+    return f"'{cell}" if cell[:1] in _FORMULA and not _NEGATIVE.fullmatch(cell) else cell

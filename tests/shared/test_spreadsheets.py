@@ -10,15 +10,21 @@ from shared.errors import InvalidError
 from shared.spreadsheets import Columns
 
 COLUMNS = Columns(("a", "b"), ("a",))
-LINES = [("=1+1", "x"), ("-2", "@y"), ("\t3", "plain"), ("zh 右玉", "\x07")]
+LINES = [("=1+1", "x"), ("-2+1", "@y"), ("\t3", "plain"), ("zh 右玉", "\x07")]
 
 
 def test_what_is_downloaded_holds_no_formula() -> None:
     lines = spreadsheets.written("csv", ("a", "b"), LINES).decode("utf-8-sig").splitlines()
-    assert lines == ["a,b", "'=1+1,x", "'-2,'@y", "'\t3,plain", "zh 右玉,\x07"]
+    assert lines == ["a,b", "'=1+1,x", "'-2+1,'@y", "'\t3,plain", "zh 右玉,\x07"]
+    assert spreadsheets.written("csv", ("a",), [("-2",), ("-2.50",), ("-",)]).split() == [
+        b"\xef\xbb\xbfa",
+        b"-2",
+        b"-2.50",
+        b"'-",
+    ]
     sheet = openpyxl.load_workbook(io.BytesIO(spreadsheets.written("xlsx", ("a", "b"), LINES))).active
     assert [cell.data_type for row in sheet.iter_rows() for cell in row if cell.value] == ["s"] * 9
-    assert [row[0].value for row in sheet.iter_rows()] == ["a", "'=1+1", "'-2", "'\t3", "zh 右玉"]
+    assert [row[0].value for row in sheet.iter_rows()] == ["a", "'=1+1", "'-2+1", "'\t3", "zh 右玉"]
 
 
 @pytest.mark.parametrize("kind", spreadsheets.FORMATS)
