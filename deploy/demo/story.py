@@ -434,7 +434,9 @@ class Story:
         loan = next(one for one in self.loans if self.loan(one)["state"] == "performing")
         county = loan.county
         account.chapter(f"8 · Fire in {COUNTIES[county].en} · {COUNTIES[county].zh}火灾")
-        self._foresee(self.loan(loan)["insurer"])
+        if self.plan.whole:
+            # A run loads the prices of every later quote: another playing on the stack would be another story.
+            self._foresee(self.loan(loan)["insurer"])
         struck = [one for one in self.loans if one.county == county and self.loan(one)["state"] in ALIVE]
         before = {one.id: self.loan(one) for one in struck}
         burnt = [one.asset_id for one in struck]
