@@ -34,6 +34,14 @@ class Answer:
     etag: str | None
 
 
+@dataclass(frozen=True)
+class File:
+    """What a service made to be kept or drawn, and what kind it is."""
+
+    content: bytes
+    kind: str
+
+
 class Services:
     """The addresses of the services, and the connections kept open to them."""
 
@@ -54,27 +62,49 @@ class Services:
         etag: str | None = None,
     ) -> Answer:
         """Ask once. A body makes it a POST, a key a repeatable one; whatever is refused raises ApiError."""
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if key is not None:
             headers["Idempotency-Key"] = key
         if etag is not None:
             headers["If-Match"] = etag
-        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-        address = f"{self.addresses[service]}/v1{path}" + (f"?{urlencode(given)}" if given else "")
         sent = strict_json.canonical(body) if body is not None else None
-        try:
-            answer = self._http.request("POST" if body is not None else "GET", address, body=sent, headers=headers)
-        except urllib3.exceptions.HTTPError:
-            raise ApiError(service, 503, {"title": "Service Unavailable"}) from None
+        answer = self._send(token, service, path, query, headers, sent)
         try:
             document = strict_json.loads(answer.data) if answer.data else None
         except strict_json.JsonError:
             raise ApiError(service, 502, {"title": "Bad Gateway"}) from None
-        if answer.status >= 400:
-            raise ApiError(service, answer.status, document if isinstance(document, dict) else {})
         return Answer(document, answer.headers.get("ETag"))
+
+    def file(self, token: str, service: str, path: str, query: Mapping[str, Any]) -> File:
+        """A file that a service makes; a refusal raises ApiError."""
+        answer = self._send(token, service, path, query, {"Accept": "*/*"})
+        return File(answer.data, answer.headers.get("Content-Type", "application/octet-stream"))
+
+    def _send(
+        self,
+        token: str,
+        service: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        sent: bytes | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        address = f"{self.addresses[service]}/v1{path}" + (f"?{urlencode(given)}" if given else "")
+        everything = {"Authorization": f"Bearer {token}", **headers}
+        try:
+            answer = self._http.request("GET" if sent is None else "POST", address, body=sent, headers=everything)
+        except urllib3.exceptions.HTTPError:
+            raise ApiError(service, 503, {"title": "Service Unavailable"}) from None
+        if answer.status >= 400:
+            try:
+                problem = strict_json.loads(answer.data) if answer.data else None
+            except strict_json.JsonError:
+                raise ApiError(service, 502, {"title": "Bad Gateway"}) from None
+            raise ApiError(service, answer.status, problem if isinstance(problem, dict) else {})
+        return answer
 
     def later(self, asked: Callable[[], Any]) -> Future[Any]:
         """Begin an asking that runs beside others."""

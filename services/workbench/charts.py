@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from xml.etree import ElementTree
+
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 640.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 12.0, 12.0, 30.0
@@ -240,3 +243,30 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 def _round(value: float) -> float:
     return round(value, 1)
+
+
+#: What a service's picture may be made of: shapes and words, nothing that links, loads or runs.
+_SHAPES = {"svg", "g", "rect", "circle", "line", "path", "polyline", "text", "title"}
+_TRAITS = {
+    "viewBox", "width", "height", "role", "aria-label", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "d",
+    "points", "transform", "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "text-anchor",
+    "font-family", "font-size", "font-weight",
+}  # fmt: skip
+#: A larger picture is a file to keep, not a part of a page. [bytes]
+_LARGEST = 500_000
+
+
+def inline(svg: bytes) -> Markup | None:
+    """A service's picture as a part of the page; None if it is too large or made of anything but shapes and words."""
+    if len(svg) > _LARGEST or b"<!" in svg:
+        return None
+    try:
+        drawn = ElementTree.fromstring(svg)  # noqa: S314 - small, and declares no entities
+    except ElementTree.ParseError:
+        return None
+    for one in drawn.iter():
+        one.tag = one.tag.removeprefix("{http://www.w3.org/2000/svg}")
+        if one.tag not in _SHAPES or not _TRAITS.issuperset(one.attrib):
+            return None
+    # Written anew from what was checked, so that nothing else gets through.
+    return Markup(ElementTree.tostring(drawn, encoding="unicode"))  # noqa: S704 - checked and escaped

@@ -233,6 +233,13 @@ WORDS = {
     "shipped": ("随程序附带", "shipped with the program"),
     "member": ("补偿单位", "member"),
     "auditor": ("审计", "auditor"),
+    "all": ("整个业务", "whole book"),
+    "peril": ("灾因", "peril"),
+    "net": ("自留", "net"),
+    "ceded": ("分出", "ceded"),
+    "running": ("进行中", "running"),
+    "finished": ("已完成", "finished"),
+    "failed": ("已失败", "failed"),
 }
 
 
@@ -256,6 +263,7 @@ def tone(state: Any) -> str:
         "quote",
         "ready",
         "accepted",
+        "finished",
     ):
         return "good"
     if state in (
@@ -270,6 +278,7 @@ def tone(state: Any) -> str:
         "called",
         "enforced",
         "decline",
+        "failed",
     ):
         return "bad"
     if state in ("closed", "withdrawn", "expired", "released", "none", None):

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Request, abort, current_app, g, request, session
 
-from services.workbench.api import Answer, ApiError, Panel, Services
+from services.workbench.api import Answer, ApiError, File, Panel, Services
 from shared.auth import Keys, Verifier
 from shared.errors import UnauthenticatedError
 
@@ -124,6 +124,17 @@ def panel(service: str, path: str, **query: Any) -> Panel:
     if not _audience(service):
         return Panel(_failed(ApiError(service, 403, {"title": "Forbidden"})))
     return Panel(here.later(lambda: here.ask(token, service, path, query=query).document))
+
+
+def file(service: str, path: str, **query: Any) -> File:
+    """A file that a service makes for this person."""
+    return services().file(visitor().token, service, path, query)
+
+
+def file_panel(service: str, path: str, **query: Any) -> Panel:
+    """A file that is asked for now and looked at when the page is drawn."""
+    here, token = services(), visitor().token
+    return Panel(here.later(lambda: here.file(token, service, path, query)))
 
 
 def do(service: str, path: str, body: Any, key: str, etag: str | None = None) -> Answer:

@@ -173,6 +173,39 @@ def test_a_loan_is_lent_through_the_pages(browser: Browser, story: Story) -> Non
         page.wait_for_url(f"**/{place}/*")
         browser.look()
 
+    the_book_is_struck(browser)
+
+
+def the_book_is_struck(browser: Browser) -> None:
+    """The insurer starts a run of the policies in force, waits for it on its page, reads it and takes its files."""
+    page = browser.page
+    browser.become("insurer", "insurer-jinbei")
+    browser.open("/accumulations")
+    assert page.locator(".empty").count() == 1, "it says what to do"
+    page.locator("[name='years']").fill("1000")
+    page.locator("[name='seed']").fill("7")
+    page.locator("button.primary").press("Enter")
+    page.wait_for_url("**/accumulation/*")
+    # The page shows the result by itself once the job is through.
+    page.locator("figure.drawn svg").nth(2).wait_for()
+    browser.look()
+    for summary in page.locator("figure.drawn summary").all():
+        summary.press("Enter")
+    assert page.locator("figure.drawn details[open] table tbody tr:visible").count() > 5, "each picture has its table"
+    assert page.locator("h2").all_inner_texts().count("按县区") == 1
+    assert page.locator("section:has(h2:has-text('三张资产负债表')) tbody tr").count() > 5
+    for link in page.locator("a.button[href*='.']").all():
+        with page.expect_download() as kept:
+            link.click()
+        assert kept.value.path().stat().st_size > 50, kept.value.suggested_filename
+    page.emulate_media(color_scheme="dark")
+    browser.look()
+    page.get_by_text("English").click()
+    page.get_by_role("heading", name="By guarantor").wait_for()
+    page.goto(browser.home + "/accumulations")
+    assert page.locator("tbody tr").count() == 1
+    browser.look()
+
 
 def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None:
     forest, page = story._collateral()[1], browser.page
@@ -198,7 +231,7 @@ def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None
     [
         ("officer", BANK, ("/loans", "/approvals", "/apply", "/forests?county=youyu", "/warnings", "/portfolio")),
         ("bureau", "bureau-shuozhou", ("/forests",)),
-        ("insurer", "insurer-jinbei", ("/policies", "/what-if/cover")),
+        ("insurer", "insurer-jinbei", ("/policies", "/what-if/cover", "/accumulations")),
         ("model-risk", BANK, ("/models",)),
         ("guarantor", "guarantor-shuozhou", ("/guarantees",)),
         ("auditor", BANK, ("/loans", "/forests")),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.workbench import charts
+from shared.pictures import line_chart
 
 REMOVALS = [
     {"verified_on": "2031-12-01", "p10": "4000", "p50": "6000", "p90": "9500", "mean": "6100"},
@@ -81,3 +82,21 @@ def test_marks_enclose_what_they_measure(low: float, span: float) -> None:
     assert marks[0] <= low + 1e-6 * span
     assert marks[-1] >= low + span - 1e-6 * span
     assert 2 <= len(marks) <= 7
+
+
+def test_a_picture_of_a_service_is_drawn_only_if_it_is_shapes_and_words() -> None:
+    picture = line_chart("Loss <b>", [("AEP & net", [(0, 1), (2, 3)])], "years", "CNY", diagonal=True)
+    drawn = charts.inline(picture.encode())
+    assert drawn
+    assert drawn.startswith("<svg ")
+    assert "AEP &amp; net" in drawn
+    assert "<b>" not in drawn
+    svg = '<svg xmlns="http://www.w3.org/2000/svg">%s</svg>'
+    for bad in (
+        "<script>alert(1)</script>", '<rect onload="alert(1)"/>', '<a href="/"><text>x</text></a>',
+        "<style>*{}</style>", '<rect style="fill:red"/>', '<image href="http://elsewhere.example/x"/>',
+        "<foreignObject/>", "<rect>",
+        '<x:rect xmlns:x="http://www.w3.org/1999/xhtml"/>', "<title>" + "long" * 200_000 + "</title>",
+    ):  # fmt: skip
+        assert charts.inline((svg % bad).encode()) is None, bad
+    assert charts.inline(b'<!DOCTYPE svg [<!ENTITY a "b">]><svg><text>&a;</text></svg>') is None

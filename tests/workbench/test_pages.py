@@ -116,6 +116,19 @@ def test_what_was_typed_stays_when_the_service_is_away(client: FlaskClient) -> N
     assert f'name="key" value="{key[1]}"' in answer.text, "it may have been done: the same key again"
 
 
+def test_a_run_that_could_not_be_started_may_be_sent_again(client: FlaskClient) -> None:
+    sign_in(client, "insurer", "insurer-jinbei")
+    page = client.get("/accumulations").text
+    key = re.search(r'name="key" value="([^"]+)"', page)
+    assert key
+    answer = client.post("/accumulations", data={"proof": proof(page), "key": key[1], "years": "2000", "seed": "<i>"})
+    assert answer.status_code == 503
+    assert 'value="2000"' in answer.text
+    assert 'value="&lt;i&gt;"' in answer.text
+    assert f'name="key" value="{key[1]}"' in answer.text
+    assert client.get("/accumulation/01a22dc6-1e84-77fe-8d82-69f932ff082a/anything.exe").status_code == 404
+
+
 @pytest.mark.parametrize("desk", ["loan", "cover"])
 def test_a_desk_that_is_refused_keeps_what_was_typed(client: FlaskClient, desk: str) -> None:
     sign_in(client, *(("officer", "bank-yanmen") if desk == "loan" else ("insurer", "insurer-jinbei")))

@@ -5,6 +5,7 @@ from flask import Blueprint
 PAGES = Blueprint("pages", __name__)
 
 from services.workbench.pages import (  # noqa: E402
+    accumulations,  # noqa: F401
     doing,  # noqa: F401
     forests,  # noqa: F401
     guarantees,  # noqa: F401

@@ -44,6 +44,18 @@ for (const form of document.querySelectorAll("form[data-live]")) {
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); ask(); });
 }
+// Long work is looked at again until it is through; then its page shows what it found.
+for (const part of document.querySelectorAll("[data-follow]")) {
+  const look = async () => {
+    const answer = await fetch(location.href, {headers: {"X-Part": "progress"}}).catch(() => null);
+    if (answer && answer.ok) {
+      part.innerHTML = await answer.text();
+      if (answer.redirected || !part.querySelector("progress")) { location.reload(); return; }
+    }
+    setTimeout(look, 2000);
+  };
+  if (part.querySelector("progress")) setTimeout(look, 2000);
+}
 // Only once the service has it is a draft let go: a session may end between.
 for (const note of document.querySelectorAll("[data-handed-in]")) {
   sessionStorage.removeItem("draft:" + note.dataset.handedIn);
