@@ -2,6 +2,7 @@
 
 import io
 from decimal import Decimal
+from uuid import uuid4
 
 import openpyxl
 import pytest
@@ -11,6 +12,7 @@ from services.guarantee.actions import reports
 from services.guarantee.actions.calls import close_loan, open_call, pay_call, share_recovery
 from services.guarantee.actions.guarantees import amortise_guarantee, issue_guarantee, reserve_guarantee
 from services.guarantee.tables import Bucket, Call, JournalRow
+from shared.events.parts import PledgedAsset
 from tests.guarantee.stories import accepted, asked, closed, defaulted, guarantee, ready, recovered, repaid, yuan
 from tests.harness import GUARANTOR, OTHER_GUARANTOR, body, client
 
@@ -20,9 +22,13 @@ def book(guarantee_db, sealed):
     """A small loan, a big one, one called, paid and recovered in part, one that is over, and one held."""
     sessions = guarantee_db.sessions
     ready(sessions, sealed, other_liability=yuan(1_000_000))
-    small = asked(obligor="small", amount=yuan("1000000.01"))
+    pledges = tuple(
+        PledgedAsset(asset_id=uuid4(), valuation_version=1, county="youyu", tonnes=Decimal(t), value=yuan(1))
+        for t in ("1200.500", "0.025")
+    )
+    small = asked(obligor="small", amount=yuan("1000000.01"), pledges=pledges)
     big = asked(obligor="big", small_or_farmer=False, scheme="4-2-2-2", amount=yuan(9_000_000), county="pinglu")
-    over = asked(obligor="small", amount=yuan(300_000))
+    over = asked(obligor="small", amount=yuan(300_000), pledges=pledges)
     called = asked(obligor="called", amount=yuan(500_000), scheme="4-2-2-2")
     waiting = asked(obligor="called", amount=yuan(100_000))
     with sealed(sessions, GUARANTOR) as session:
@@ -84,6 +90,7 @@ def test_every_figure_is_counted_twice_names_its_rule_and_is_the_sum_of_its_rows
         "support.all.loans": "3",
         "support.small": "666666.66",
         "support.small.loans": "2",
+        "carbon.pledged": "1200.525",
         "support.small_share": "0.084746",
         "support.small_household_share": "1.000000",
     }

@@ -7,6 +7,7 @@ the reservation.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
@@ -46,7 +47,7 @@ class Count:
     def book(self, lines: Sequence["Line"], small_household: int) -> None:
         """Sum the book in force: the three views, and what small and farming borrowers have of it."""
         names = ("view.gross", "view.net", "view.cash_back", "support.all", "support.small", "support.small_household")
-        self.sums |= dict.fromkeys((*names, "support.all.loans", "support.small.loans"), 0)
+        self.sums |= dict.fromkeys((*names, "support.all.loans", "support.small.loans", "carbon.pledged"), 0)
         households: dict[str, int] = {}
         for one in lines:
             households[one.obligor] = households.get(one.obligor, 0) + one.balance
@@ -54,6 +55,7 @@ class Count:
             parts = split(one.balance, one.shares_bp)
             gross = one.balance - parts["bank"]
             added = {"view.gross": gross, "view.net": parts["primary"], "support.all": gross, "support.all.loans": 1}
+            added["carbon.pledged"] = kg(one.tonnes)
             added["view.cash_back"] = sum(parts[party] for party in calls.REIMBURSERS)
             if one.small:
                 added |= {"support.small": gross, "support.small.loans": 1}
@@ -72,6 +74,12 @@ class Line(NamedTuple):
     small: bool
     balance: int
     shares_bp: dict[str, int]
+    tonnes: Decimal | None
+
+
+def kg(tonnes: Decimal | None) -> int:
+    """Tonnes as whole kg; none where none are known."""
+    return int((tonnes or ZERO).scaleb(3))
 
 
 def kept_uses(session: Session) -> dict[Place, Use]:
@@ -85,7 +93,13 @@ def kept(session: Session, p: InForce) -> Count:
     made = Count(kept_uses(session))
     small = p["policy_mix"]["small_household"]
     lines = session.execute(
-        select(Reservation.obligor, Reservation.small_or_farmer, Reservation.balance, Guarantee.shares_bp)
+        select(
+            Reservation.obligor,
+            Reservation.small_or_farmer,
+            Reservation.balance,
+            Guarantee.shares_bp,
+            Guarantee.pledged_tonnes,
+        )
         .join(Guarantee, Guarantee.id == Reservation.id)
         .where(Reservation.state == "posted")
     )
@@ -143,18 +157,18 @@ def anew(session: Session, p: InForce) -> Count:
     guarantees = session.execute(
         select(
             *(Guarantee.obligor, Guarantee.county, Guarantee.small_or_farmer, Guarantee.state, Guarantee.amount),
-            *(Guarantee.balance, Guarantee.shares_bp, *columns),
+            *(Guarantee.balance, Guarantee.shares_bp, Guarantee.pledged_tonnes, *columns),
         ).where(Guarantee.state.in_(("reserved", *IN_FORCE)))
     ).all()
     taken, lines = list(_allocated(session)), []
-    for obligor, county, small, state, amount, balance, shares_bp, *shares in guarantees:
+    for obligor, county, small, state, amount, balance, shares_bp, tonnes, *shares in guarantees:
         whole, left = money.fen(amount), money.fen(balance)
         parts = {party: money.fen(part) for party, part in zip(PARTIES, shares, strict=True)}
         borne = amortised_use(borne_of(whole, parts, p), left, whole)
         now = {party: amortised_use(parts[party], left, whole) for party in calls.REIMBURSERS}
         taken.append(_Taken(obligor, county, small, state != "reserved", borne, now))
         if state != "reserved":
-            lines.append(Line(obligor, small, left, shares_bp))
+            lines.append(Line(obligor, small, left, shares_bp, tonnes))
     made.book(lines, p["policy_mix"]["small_household"])
     _weigh(made, taken, p)
     _journal(session, made)

@@ -120,6 +120,7 @@ def _requested(session: Session, event: LegsRequested, digest: str, p: InForce) 
         default_probability=event.default_probability,
         loss_given_default=event.loss_given_default,
         small_or_farmer=event.small_or_farmer,
+        pledged_tonnes=sum((one.tonnes for one in event.pledges), Decimal("0.000")),
         share_primary=ZERO,
         share_province=ZERO,
         share_national=ZERO,

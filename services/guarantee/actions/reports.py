@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, or_, select
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from services.guarantee.actions import PARAMETERS, counts
 from services.guarantee.actions.capacity import Place, Use
-from services.guarantee.actions.counts import IN_FORCE, Count
+from services.guarantee.actions.counts import IN_FORCE, Count, kg
 from services.guarantee.actions.profile import Limits, limits, profile_of
 from services.guarantee.formulas import call as calls
 from services.guarantee.formulas import liability, ratios
@@ -33,7 +34,7 @@ MISSING = (
     "limit on a group of related obligors: groups are not known here",
     "farmers apart from small businesses: a request does not tell them apart",
     "asset grades and reserves: the guarantor does not report its assets and its fee income of a year here",
-    "carbon and forest area (mu): a guarantee keeps neither the tonnes nor the areas of its request",
+    "forest area (mu): a request names assets and tonnes, not areas",
     "what province, national fund and pool have paid: this service is not told, so what they owe is before it",
     "compensation rate of one year: the day on which a guarantee ended is not kept, so it is of all years",
     "business outside this service: only its liability is known, as the guarantor says it",
@@ -44,12 +45,13 @@ MISSING = (
 
 
 class Rows(NamedTuple):
-    """The rows that a figure is the sum of: their noun, which they are, and what each one brings. [fen]"""
+    """The rows that a figure is the sum of: their noun, which they are, and what each one brings. [fen or kg]"""
 
     noun: str
     table: type[Any]
     which: tuple[Any, ...]
     value: Callable[[Any], int]
+    unit: str = "CNY"
 
     @property
     def statement(self) -> Select[Any]:
@@ -115,6 +117,9 @@ ROWS: Mapping[str, Rows] = {
     },
     "support.all": Rows("guarantee", Guarantee, (_FORCE,), _guaranteed),
     "support.small": Rows("guarantee", Guarantee, (_FORCE, Guarantee.small_or_farmer), _guaranteed),
+    "carbon.pledged": Rows(
+        "guarantee", Guarantee, (_FORCE, Guarantee.pledged_tonnes.is_not(None)), lambda one: kg(one.pledged_tonnes), "t"
+    ),
 }
 
 
@@ -131,7 +136,7 @@ def rows_of(session: Session, figure: str) -> Rows:
 def shown(rows: Rows, row: Any) -> dict[str, Any]:
     """One row as the answer shows it."""
     loan = getattr(row, "loan_id", None)
-    return {"kind": rows.noun, "id": row.id, "loan_id": loan, "value": rows.value(row)}
+    return {"kind": rows.noun, "id": row.id, "loan_id": loan, "value": _text(rows.unit, rows.value(row))}
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -156,7 +161,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of the report. Amounts are fen, the rest pure numbers; None where there is nothing to count it of."""
+    """One number of the report: amounts in fen, tonnes in kg, the rest pure; None where there is nothing to count."""
 
     name: str
     zh: str
@@ -189,12 +194,17 @@ class Figure:
         return None if self.anew is None or self.value is None else int(self.value) - self.anew
 
     def text(self, number: int | float | None) -> str | None:
-        """A number of this figure as it is written: CNY with fen, counts whole, ratios with six decimals."""
-        if number is None:
-            return None
-        if self.unit == "CNY":
-            return f"{money.from_fen(int(number)):.2f}"
-        return str(number) if self.unit == "loans" else f"{number:.6f}"
+        """A number of this figure as it is written."""
+        return None if number is None else _text(self.unit, number)
+
+
+def _text(unit: str, number: int | float) -> str:
+    """CNY with fen, tonnes with kg, counts whole, ratios with six decimals."""
+    if unit == "CNY":
+        return f"{money.from_fen(int(number)):.2f}"
+    if unit == "t":
+        return f"{Decimal(number).scaleb(-3):.3f}"
+    return str(number) if unit == "loans" else f"{number:.6f}"
 
 
 @dataclass(frozen=True)
@@ -431,6 +441,10 @@ def _compensation(kept: Count, anew: Count) -> Iterator[Figure]:
     )  # fmt: skip
 
 
+#: No equation: what the request said, added up.
+_AS_REQUESTED = Rule("", "the bank's request for the guarantee", "no")
+
+
 def _support(kept: Count, anew: Count, p: InForce) -> Iterator[Figure]:
     mix, share = p["policy_mix"], Rule.of(ratios.share_of_book)
     for name, zh, en in (
@@ -443,6 +457,10 @@ def _support(kept: Count, anew: Count, p: InForce) -> Iterator[Figure]:
         yield Figure(
             loans, f"{zh}：笔数", f"{en}: loans", "loans", kept.sums[loans], gross, anew.sums[loans], made_of=(name,)
         )  # fmt: skip
+    yield Figure(
+        "carbon.pledged", "在保贷款质押的碳汇量（按申请）", "tonnes CO2e pledged for loans in force, as requested", "t",
+        kept.sums["carbon.pledged"], _AS_REQUESTED, anew.sums["carbon.pledged"], made_of=("carbon.pledged",),
+    )  # fmt: skip
     whole, small, household = (kept.sums[f"support.{one}"] for one in ("all", "small", "small_household"))
     yield Figure(
         "support.small_share", "小微和农户占比", "share of small and farming borrowers (government guarantors)",

@@ -3,11 +3,10 @@
 from marshmallow import fields, validate
 
 from services.guarantee.actions.reports import ROWS
-from services.guarantee.schemas.common import SignedFen
 from shared.fields import Base, Moment, Names, PageQuery, Query, page_of
 from shared.spreadsheets import FORMATS
 
-#: A number as a figure's unit has it: CNY with fen, loans whole, ratios with six decimals.
+#: A number as a figure's unit has it: CNY with fen, t with kg, loans whole, ratios with six decimals.
 _NUMBER = {"pattern": r"^-?[0-9]+(\.[0-9]+)?$", "example": "11.500000"}
 
 
@@ -25,7 +24,7 @@ class FigureSchema(Base):
     name = fields.String(required=True)
     zh = fields.String(required=True)
     en = fields.String(required=True)
-    unit = fields.String(required=True, metadata={"enum": ["CNY", "-", "loans"]})
+    unit = fields.String(required=True, metadata={"enum": ["CNY", "t", "-", "loans"]})
     key = fields.String(required=True, metadata={"description": "The obligor or county it is about, if any"})
     value = fields.String(required=True, allow_none=True, metadata=_NUMBER)
     limit = fields.String(required=True, allow_none=True, metadata=_NUMBER)
@@ -33,7 +32,7 @@ class FigureSchema(Base):
     headroom = fields.String(required=True, allow_none=True, metadata=_NUMBER)
     anew = fields.String(required=True, allow_none=True, metadata=_NUMBER)
     difference = fields.String(required=True, allow_none=True, metadata=_NUMBER)
-    rule = fields.String(required=True, metadata={"description": "The equation's number"})
+    rule = fields.String(required=True, metadata={"description": "The equation's number; none for what a request said"})
     source = fields.String(required=True)
     verified = fields.String(required=True)
     parameters = Names(required=True, metadata={"description": "Coefficients, since when, and where from"})
@@ -89,7 +88,7 @@ class RowSchema(Base):
     )
     id = fields.UUID(required=True)
     loan_id = fields.UUID(required=True, allow_none=True)
-    value = SignedFen(required=True)
+    value = fields.String(required=True, metadata=_NUMBER)
 
 
 ROW_PAGE = page_of(RowSchema(), "ReportRowPage")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from services.guarantee.tables.base import FIVE_PARTS, Base, FiveParts
 from shared import clock
-from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, Versioned
+from shared.db import Id, Institution, Moment, MoneyColumn, RateColumn, TonnesColumn, Versioned
 
 
 class Guarantee(Versioned, FiveParts, Base):
@@ -25,6 +25,7 @@ class Guarantee(Versioned, FiveParts, Base):
         ),
         CheckConstraint(f"{FIVE_PARTS} = amount OR state = 'refused'", name="shares_sum_to_the_amount"),
         CheckConstraint("balance BETWEEN 0 AND amount", name="balance_within_amount"),
+        CheckConstraint("pledged_tonnes >= 0", name="pledged_tonnes"),
         CheckConstraint(
             "state NOT IN ('issued', 'called', 'paid') OR (issued_on IS NOT NULL AND claim_until IS NOT NULL)",
             name="issued_with_its_clock",
@@ -47,6 +48,8 @@ class Guarantee(Versioned, FiveParts, Base):
     default_probability: Mapped[RateColumn]
     loss_given_default: Mapped[RateColumn]
     small_or_farmer: Mapped[bool]
+    #: What its request pledged; NULL in rows from before it was kept. [tCO2e]
+    pledged_tonnes: Mapped[TonnesColumn | None]
     #: The scheme's split as agreed when the room was reserved, in basis points: later versions do not change it.
     shares_bp: Mapped[dict[str, int]] = mapped_column(JSONB)
     fee: Mapped[MoneyColumn]
