@@ -1,4 +1,4 @@
-"""Loss distribution of a book, one sector, by one transform.        docs/equations/guarantee.md (G58)-(G62)
+"""Loss distribution of a book, one sector, by one transform.        docs/equations/guarantee.md (G58)-(G62), (G73)
 
 E  exposures, amount kept on default  [fen]      p  default probabilities      rel  relative volatility of the sector
 unit  size of a loss step  [fen]                 f  probabilities of losses 0, unit, 2·unit, …
@@ -87,3 +87,20 @@ def economic_capital(distribution: npt.ArrayLike, unit: float, confidence: float
     """
     f = np.asarray(distribution, dtype=np.float64)
     return loss_quantile(f, unit, confidence) - float(f @ np.arange(len(f))) * unit
+
+
+def sd_contributions(exposures: npt.ArrayLike, probabilities: npt.ArrayLike, relative_volatility: float) -> Array:
+    """Eq. (G73): what each exposure adds to the standard deviation, E·p·(E + rel²·EL)/sd, its Euler share. [fen]
+
+    The standard deviation (G59) grows in step with all exposures, so that E·∂sd/∂E sum to it.
+
+    Source: derived from (G59). Verified: measured.
+
+    >>> sd_contributions([100.0, 300.0], [0.01, 0.01], relative_volatility=0.0).round(6)
+    array([ 3.162278, 28.460499])
+    """
+    e, p = np.asarray(exposures, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
+    sd = portfolio_sd(e, p, relative_volatility)
+    if sd == 0:
+        return np.zeros_like(e)
+    return np.asarray(e * p * (e + relative_volatility**2 * portfolio_mean(e, p)) / sd)

@@ -5,7 +5,8 @@ from typing import Any
 from flask import Response
 from sqlalchemy.orm import Session
 
-from services.guarantee.actions import reports
+from services.guarantee.actions import portfolio_risk, reports
+from services.guarantee.schemas.portfolio_risk import PortfolioRiskResponse
 from services.guarantee.schemas.reports import ROW_PAGE, ReportQuery, ReportResponse, RowQuery
 from shared.spreadsheets import FORMATS
 from shared.web import Blueprint, download, downloads, page
@@ -33,3 +34,10 @@ def get_supervision_rows(session: Session, query: dict[str, Any]) -> dict[str, A
     rows = reports.rows_of(session, query["figure"])
     some = page(session, rows.statement, rows.table.id, query, figure=query["figure"])
     return some | {"items": [reports.shown(rows, row) for row in some["items"]]}
+
+
+@blp.query("/reports/portfolio-risk", scope="guarantee:read")
+@blp.response(200, PortfolioRiskResponse())
+def get_portfolio_risk(session: Session) -> portfolio_risk.Risk:
+    """Show what the book in force may lose in a year: expected loss, and capital by two models and by county."""
+    return portfolio_risk.risk(session)
