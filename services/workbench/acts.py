@@ -75,6 +75,7 @@ def _yes(text: str) -> bool:
 COMMENT = Field("comment", ("说明", "Comment"))
 _OFFER = Field("payload_hash", ("", ""), "seen", of=lambda loan: loan["offer"]["payload_hash"])
 _PROPOSAL = Field("payload_hash", ("", ""), "seen", of=lambda cover: cover["proposal_hash"] or "")
+_PLACED = Field("payload_hash", ("", ""), "seen", of=lambda allocation: allocation["payload_hash"])
 _OUTSTANDING = ("performing", "margin_called")
 
 ACTS: dict[str, tuple[Act, ...]] = {
@@ -550,12 +551,57 @@ ACTS: dict[str, tuple[Act, ...]] = {
             next=True,
         ),
     ),
+    "allocation": (
+        Act(
+            "propose",
+            ("提议接受", "Propose to accept"),
+            (
+                "由另一人复核；复核通过前不占用任何额度。",
+                "Another person decides; no room is held before.",
+            ),
+            "guarantee",
+            "/allocations/{id}/acceptance",
+            "guarantee:manage",
+            ("none", "rejected"),
+            next=True,
+        ),
+        Act(
+            "approve",
+            ("批准接受", "Approve the acceptance"),
+            (
+                "按今天的限额为每笔贷款预留额度：要么全部，要么一笔也不留。须由提议人以外的人批准，所批正是此摘要所指的内容。",
+                "Holds room for every loan under today's limits, or for none. The proposer cannot approve; "
+                "what is approved is exactly what this digest stands for.",
+            ),
+            "guarantee",
+            "/allocations/{id}/approval",
+            "guarantee:manage",
+            ("proposed",),
+            (_PLACED, Field("approve", ("", ""), "fixed", of=lambda _: True)),
+            next=True,
+        ),
+        Act(
+            "reject",
+            ("否决接受", "Reject the acceptance"),
+            ("不占用额度；以后可以再提议。", "No room is held; it may be proposed again."),
+            "guarantee",
+            "/allocations/{id}/approval",
+            "guarantee:manage",
+            ("proposed",),
+            (_PLACED, Field("approve", ("", ""), "fixed", of=lambda _: False)),
+        ),
+    ),
 }
+
+
+def standing(subject: Mapping[str, Any]) -> Any:
+    """The state that says what may be done: of a queue that was placed, how far its acceptance is."""
+    return subject.get("state", subject.get("acceptance"))
 
 
 def possible(kind: str, subject: Mapping[str, Any], visitor: Visitor) -> list[Act]:
     """What this person may do to this case now, the next step first."""
-    state = subject.get("state")
+    state = standing(subject)
     found = [act for act in ACTS[kind] if visitor.may(act.scope) and (not act.states or state in act.states)]
     return sorted(found, key=lambda act: not act.next)
 

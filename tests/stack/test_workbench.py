@@ -1,9 +1,11 @@
 """A loan from the application to a payment, clicked through by each role in a real browser, in both languages."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from rich.console import Console
@@ -207,6 +209,61 @@ def the_book_is_struck(browser: Browser) -> None:
     browser.look()
 
 
+def test_a_queue_is_accepted_by_two_persons(browser: Browser, story: Story) -> None:
+    """Two loans, room for one: the other is refused by a limit that then has a price."""
+    institution, page = "guarantor-shuozhou", browser.page
+    loan = {"amount": 2_000_000, "pd_bp": 300, "lgd_bp": 4000, "carbon": 0, "weight_bp": 7500, "bank": BANK}
+    loan |= {"county": "youyu", "sector": "forestry", "group": None}
+    shares = {"primary": 4000, "province": 3000, "national": 0, "bank": 2000, "pool": 1000}
+    queue = {
+        "format": "guarantee-queue/1", "unit": "fen", "schemes": [{"id": "4-3-2-1", **shares}],
+        "guarantors": [{"id": institution, "net_assets": 0, "leverage": 10, "single_cap": None, "counties": None}],
+        "contracts": [{"bank": BANK, "guarantor": institution, "scheme": "4-3-2-1"}],
+        "buckets": [{"id": institution, "kind": "headroom", "keys": [institution], "cap": 900_000}],
+        "loans": [loan | {"id": str(uuid4()), "obligor": f"borrower-{one}"} for one in range(2)],
+        "objective": {"amount": 1, "carbon": 0.5, "el": 3},
+    }  # fmt: skip
+    maker = story.person("guarantee", "guarantor", institution, "another@" + institution)
+    browser.become("guarantor", institution)
+    browser.open("/allocations")
+    assert page.locator(".empty").count() == 2, "it says what to do"
+    as_file = {"Content-Type": "application/octet-stream", "Idempotency-Key": str(uuid4())}
+    _, made = maker._speak("POST", "/v1/allocations", queue, as_file)
+    case = f"/allocation/{made['id']}"
+    page.goto(browser.home + case)
+    browser.sees("finished")
+    browser.look()
+    with page.expect_download() as kept:
+        page.get_by_text("Download the certificate").click()
+    assert json.loads(kept.value.path().read_text())["format"] == "guarantee-allocation/1"
+
+    # Who proposes does not decide.
+    browser.does("propose")
+    page.locator("a[href$='/do/approve']").click()
+    browser.look()
+    digest = page.locator("code.digest").inner_text()
+    page.locator("form[data-once] button.primary").click()
+    page.locator("[role='alert']").wait_for()
+    browser.faults = [fault for fault in browser.faults if "403" not in fault]
+    seen = maker.get(f"/v1/allocations/{made['id']}")
+    assert (seen["acceptance"], seen["accepted_loans"], seen["payload_hash"]) == ("proposed", 1, digest)
+    maker.post(f"/v1/allocations/{made['id']}/approval", {"payload_hash": seen["payload_hash"], "approve": False})
+
+    # What another person proposed is approved on the page, by the hash that it showed.
+    maker.post(f"/v1/allocations/{made['id']}/acceptance", {})
+    page.goto(browser.home + case)
+    browser.does("approve")
+    done = maker.get(f"/v1/allocations/{made['id']}")
+    assert (done["acceptance"], done["decided_by"]) == ("accepted", f"guarantor@{institution}")
+    page.get_by_text("中文").click()
+    page.locator("h2 .state:has-text('已接受')").wait_for()
+    browser.look()
+    browser.open("/allocations")
+    assert page.locator("td.heat4").count() == 1, "the dearest limit"
+    page.emulate_media(color_scheme="dark")
+    browser.look()
+
+
 def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None:
     forest, page = story._collateral()[1], browser.page
     browser.become("officer", BANK)
@@ -233,7 +290,7 @@ def test_what_if_answers_while_one_types(browser: Browser, story: Story) -> None
         ("bureau", "bureau-shuozhou", ("/forests",)),
         ("insurer", "insurer-jinbei", ("/policies", "/what-if/cover", "/accumulations")),
         ("model-risk", BANK, ("/models",)),
-        ("guarantor", "guarantor-shuozhou", ("/guarantees",)),
+        ("guarantor", "guarantor-shuozhou", ("/guarantees", "/allocations")),
         ("auditor", BANK, ("/loans", "/forests")),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from deploy.issuer import PEOPLE, DevelopmentIssuer
 from deploy.serve import app
 from services.workbench.acts import ACTS
 from services.workbench.app import inside
+from services.workbench.pages.allocations import shade
 from shared.settings import Settings, SettingsError, settings
 
 #: Nothing listens there: every service is away.
@@ -127,6 +129,13 @@ def test_a_run_that_could_not_be_started_may_be_sent_again(client: FlaskClient) 
     assert 'value="&lt;i&gt;"' in answer.text
     assert f'name="key" value="{key[1]}"' in answer.text
     assert client.get("/accumulation/01a22dc6-1e84-77fe-8d82-69f932ff082a/anything.exe").status_code == 404
+
+
+def test_the_dearest_limit_is_the_warmest_and_a_free_one_has_no_shade() -> None:
+    dearest = Decimal("0.8")
+    shades = [shade(price, dearest) for price in ("0", "0.000001", "0.2", "0.5", "0.8")]
+    assert shades == [0, 1, 2, 3, 4]
+    assert shade("0", Decimal(0)) == 0
 
 
 @pytest.mark.parametrize("desk", ["loan", "cover"])

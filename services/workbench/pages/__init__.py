@@ -6,6 +6,7 @@ PAGES = Blueprint("pages", __name__)
 
 from services.workbench.pages import (  # noqa: E402
     accumulations,  # noqa: F401
+    allocations,  # noqa: F401
     doing,  # noqa: F401
     forests,  # noqa: F401
     guarantees,  # noqa: F401

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from flask import abort, flash, redirect, render_template, request, url_for
 
-from services.workbench.acts import ACTS, Act, request_of
+from services.workbench.acts import ACTS, Act, request_of, standing
 from services.workbench.api import ApiError
 from services.workbench.pages import PAGES
 from services.workbench.visitors import ask, do, say, services, visitor
@@ -18,6 +18,7 @@ SUBJECTS = {
     "policy": ("insurance", "/policies/{id}", "pages.policy"),
     "model": ("credit", "/models/{id}", "pages.model"),
     "claim": ("insurance", "/claims/{id}", "pages.claim"),
+    "allocation": ("guarantee", "/allocations/{id}", "pages.allocation"),
     "call": ("guarantee", "/calls/{id}", "pages.call"),
 }
 
@@ -29,7 +30,7 @@ def _act(kind: str, name: str) -> Act:
     return found
 
 
-@PAGES.get("/<any(loan,forest,cover,policy,claim,call,model):kind>/<uuid:subject_id>/do/<name>")
+@PAGES.get("/<any(loan,forest,cover,policy,claim,call,model,allocation):kind>/<uuid:subject_id>/do/<name>")
 def doing(kind: str, subject_id: UUID, name: str) -> Any:
     """Show what would be done, what is asked for and what follows."""
     act = _act(kind, name)
@@ -41,14 +42,14 @@ def doing(kind: str, subject_id: UUID, name: str) -> Any:
         subject["waiting_hash"] = next(
             (one["payload_hash"] for one in waiting if one["subject"] == str(subject_id)), ""
         )
-    if act.states and subject["state"] not in act.states:
+    if act.states and standing(subject) not in act.states:
         flash(say("此案已进入下一步，请看当前状态。", "The case has moved on meanwhile; this is how it stands now."))
         return redirect(url_for(SUBJECTS[kind][2], subject_id=subject_id))
     seen = {field.name: field.of(subject) for field in act.fields if field.kind == "seen" and field.of}
     return _form(kind, act, subject, seen, answer.etag, str(uuid4()))
 
 
-@PAGES.post("/<any(loan,forest,cover,policy,claim,call,model):kind>/<uuid:subject_id>/do/<name>")
+@PAGES.post("/<any(loan,forest,cover,policy,claim,call,model,allocation):kind>/<uuid:subject_id>/do/<name>")
 def post_doing(kind: str, subject_id: UUID, name: str) -> Any:
     """Do it. What was typed stays on the page when the service refuses, with the reason beside it."""
     act = _act(kind, name)
