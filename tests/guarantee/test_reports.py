@@ -117,6 +117,7 @@ def test_a_planted_difference_shows_where_it_is(book):
     with admin.begin() as past_every_door:
         for planted in (
             update(Bucket).where(Bucket.kind == "county", Bucket.key == "pinglu").values(posted=1),
+            update(Bucket).where(Bucket.kind == "headroom").values(posted=1),
             update(Call).values(subrogated_claim=yuan("319999.98")),
             delete(JournalRow).where(JournalRow.kind == "recovery", JournalRow.credit == "national"),
         ):
@@ -129,7 +130,8 @@ def test_a_planted_difference_shows_where_it_is(book):
     assert found[("compensation.recovered", "")] == "20000.00"
     assert found[("receivable.national", "")] == "-20000.00"
     assert found[("compensation.subrogated", "")] == "-20000.01"
-    assert len(found) == report["differences"] == 5
+    assert found[("headroom.posted", "")] == found[("liability.in_force", "")] == "-7700000.00"
+    assert len(found) == report["differences"] == 7
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])

@@ -35,8 +35,8 @@ class Count:
     uses: dict[Place, Use] = field(default_factory=dict)
     #: By name of a figure.
     sums: dict[str, int] = field(default_factory=dict)
-    #: Liability in force of small and farming obligors, and how many obligors of either kind there are.
-    small_liability: int = 0
+    #: Liability in force of others, and of small and farming obligors; how many obligors there are of either kind.
+    liability: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
     small_obligors: int = 0
     obligors: int = 0
 
@@ -104,14 +104,12 @@ def kept(session: Session, p: InForce) -> Count:
         .where(Reservation.state == "posted")
     )
     made.book([Line(*line) for line in lines], small)
-    made.small_liability = int(
-        session.scalar(
-            select(func.coalesce(func.sum(Reservation.liability), 0)).where(
-                Reservation.state == "posted", Reservation.small_or_farmer
-            )
-        )
-        or 0
+    by_kind = session.execute(
+        select(Reservation.small_or_farmer, func.sum(Reservation.liability))
+        .where(Reservation.state == "posted")
+        .group_by(Reservation.small_or_farmer)
     )
+    made.liability |= {small_or_farmer: int(weighed) for small_or_farmer, weighed in by_kind}
     counts = {
         "compensation.open": (Call.payable, Call.state == "open"),
         "compensation.paid": (Call.paid, Call.state == "paid"),
@@ -203,7 +201,7 @@ def _weigh(made: Count, taken: Sequence[_Taken], p: InForce) -> None:
             totals[one.obligor], one.small, p["small_threshold"], p["small_weight"], p["full_weight"]
         )
         weighed = liability.weighted_liability(one.borne, weight)
-        made.small_liability += weighed if one.small and one.posted else 0
+        made.liability[one.small] += weighed if one.posted else 0
         for place, use in (
             *((place, weighed) for place in (("headroom", ""), ("obligor", one.obligor), ("county", one.county))),
             *((place, one.parts[place[0]]) for place in (("province", ""), ("national", ""), ("pool", one.county))),

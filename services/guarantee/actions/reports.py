@@ -359,13 +359,13 @@ def _liability(kept: Count, anew: Count, profile: Profile, p: InForce) -> Iterat
         parameters=("leverage_multiple", *_WEIGHTS), made_of=own,
     )  # fmt: skip
     test = p["leverage_test"]
-    steps = p["leverage_multiple"]
+    steps, weighed_small, weighed_all = p["leverage_multiple"], kept.liability[True], sum(kept.liability.values())
     yield Figure(
         "liability.leverage_by_test", "按小微和农户占比可用的放大倍数", "multiple that the book would earn", "-",
         liability.leverage_multiple(
-            ratios.share_of_book(kept.small_liability, posted), kept.small_obligors / kept.obligors,
+            ratios.share_of_book(weighed_small, weighed_all), kept.small_obligors / kept.obligors,
             test["balance_share"], test["household_share"], steps["base"], steps["small"],
-        ) if posted and kept.obligors else None,
+        ) if weighed_all and kept.obligors else None,
         Rule.of(liability.leverage_multiple), parameters=("leverage_multiple", "leverage_test"), made_of=own,
     )  # fmt: skip
 
