@@ -164,7 +164,7 @@ def test_whatever_ground_the_register_takes_the_insurers_events_reach() -> None:
     """A forest that could be insured and not be struck would hold up the whole book."""
 
     def box(service: str, name: str) -> dict[str, float]:
-        (value,) = yaml.safe_load(Path(f"services/{service}/parameters.yaml").read_text())["parameters"][name]
+        (value,) = yaml.safe_load((ROOT / "services" / service / "parameters.yaml").read_text())["parameters"][name]
         found: dict[str, float] = value["value"]
         return found
 

@@ -23,7 +23,7 @@ def development_factors(triangle: npt.ArrayLike) -> Array:
 
 
 def _latest(c: Array) -> tuple[Array, npt.NDArray[np.intp]]:
-    """The last amount known of each origin and its development; recoveries may leave it below an earlier one."""
+    """The last amount known of each origin [CNY], and its development; recoveries may leave it below an earlier one."""
     last = c.shape[1] - 1 - np.argmax(~np.isnan(c[:, ::-1]), axis=1)
     return c[np.arange(len(c)), last], last
 
